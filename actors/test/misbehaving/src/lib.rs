@@ -1,0 +1,1 @@
+//! An actor that does every bad thing, for the tests.

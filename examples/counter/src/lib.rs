@@ -1,0 +1,1 @@
+//! The counter actor that examples and benchmarks aim at.

@@ -1,0 +1,1 @@
+//! Compiles, checks and runs WebAssembly components.

@@ -1,0 +1,1 @@
+//! Serves Rivet clients over HTTP and WebSocket.

@@ -1,0 +1,2 @@
+//! The GrowQR host and its command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Runs actors: mailboxes, turns, commits, releases.

@@ -1,0 +1,1 @@
+//! Durable ordered bytes: commit, get, scan.

@@ -1,0 +1,1 @@
+//! Bytes of the Rivet client protocol and of client values.
