@@ -83,6 +83,8 @@ pub trait Socket: Send + Sync {
     fn send(&self, frame: SocketFrame);
     /// Closes after what was queued. The reason has at most 123 bytes.
     fn close(&self, code: u16, reason: &str);
+    /// Comes back when at most half of the queue is taken, or the socket is closed: how a long replay waits for its reader.
+    fn ready(&self) -> BoxFuture<'_, ()>;
 }
 
 /// A WebSocket that a client opened.
@@ -112,6 +114,8 @@ pub struct Envelope {
     pub sender_name: String,
     /// The sender's operation. (sender, operation) is delivered once; operations of one sender to one receiver come in order.
     pub operation: OperationId,
+    /// The sender's oldest unfinished operation: the receiver may forget those below.
+    pub floor: OperationId,
     /// What.
     pub content: EnvelopeContent,
 }
@@ -123,6 +127,14 @@ pub enum EnvelopeContent {
     Message(Json),
     /// For `on-action`: name and a JSON array.
     Call(String, Json),
+}
+
+/// How a message to another actor arrived: the receiver's turn is durable.
+pub enum Delivered {
+    /// It was answered in that turn.
+    Answered(Result<Json, Failure>),
+    /// It will be answered in a later one.
+    Deferred(BoxFuture<'static, Result<Json, Failure>>),
 }
 
 /// What the engine asks of the runtime.
@@ -139,8 +151,8 @@ pub trait RuntimeHost: Send + Sync {
     ) -> BoxFuture<'_, Result<http::Response<Bytes>, (NotRunning, http::Request<Bytes>)>>;
     /// A client opened a WebSocket.
     fn websocket(&self, actor: ActorId, open: SocketOpen) -> Result<Arc<dyn SocketHandler>, (NotRunning, SocketOpen)>;
-    /// A message from another actor. Answers when the receiver's turn is durable and, for a call, answered.
-    fn message(&self, actor: ActorId, envelope: Envelope) -> BoxFuture<'_, Result<Result<Json, Failure>, NotRunning>>;
+    /// A message from another actor. Answers when the receiver's turn is durable. Giving the same one again gives the same answer.
+    fn message(&self, actor: ActorId, envelope: Envelope) -> BoxFuture<'_, Result<Delivered, NotRunning>>;
 }
 
 /// Keys and values in key order.
@@ -211,8 +223,9 @@ pub trait EngineHost: Send + Sync {
         key: ActorKey,
         input: Option<Bytes>,
     ) -> BoxFuture<'_, Result<Resolved, Failure>>;
-    /// Carries a message to another actor, wherever it runs, starting it if needed.
-    fn message(&self, actor: ActorId, envelope: Envelope) -> BoxFuture<'_, Result<Json, Failure>>;
+    /// Carries a message to another actor, wherever it runs, starting it if needed. An error means that it certainly did not run,
+    /// and may be tried again, or that there is no such actor.
+    fn message(&self, actor: ActorId, envelope: Envelope) -> BoxFuture<'_, Result<Delivered, Failure>>;
     /// Destroys another actor.
     fn destroy(&self, actor: ActorId) -> BoxFuture<'_, Result<(), Failure>>;
 }
