@@ -199,6 +199,14 @@ codes! {
     NO_ROUTE = "guard"."no_route", 404, "No such route.";
     /// The body is too large.
     INVALID_REQUEST_BODY = "guard"."invalid_request_body", 413, "The request body is too large.";
+    /// The host has too many sockets or too many bytes under way. Official clients retry it: nothing ran.
+    SERVICE_UNAVAILABLE = "guard"."service_unavailable", 503, "The host is busy; try again.";
+    /// The client took too long to send the request.
+    REQUEST_TIMEOUT = "guard"."request_timeout", 504, "The request took too long to arrive.";
+    /// The actor's answer can't be sent over HTTP.
+    INVALID_RESPONSE_BODY = "guard"."invalid_response_body", 502, "The actor's answer can't be sent.";
+    /// The host is stopping and closes its sockets. Official clients reconnect.
+    GOING_AWAY = "ws"."going_away", 503, "The host is going away; connect again.";
     /// Nothing here.
     API_NOT_FOUND = "api"."not_found", 404, "No such path.";
     /// A REST request can't be understood.
