@@ -1,0 +1,286 @@
+//! One committer for all actors.
+//!
+//! A thread of its own takes everything that waits, makes one commit with one fsync of it, and answers. While it does, the next
+//! group gathers; there is no artificial delay, so a lone request costs one fsync and two thread switches.
+//!
+//! Invariants: requests become durable and are answered in the order of submission. After the first failed commit every
+//! waiting and later request gets its error, and storage is not touched again: a retry after a failed fsync could succeed
+//! without the lost pages.
+//! Deliberately absent: opening storage anew after a failure, and fences against old generations (both the engine's).
+
+use crate::{CommitStats, Storage, StorageError, Write};
+use growqr_types::limits::{COMMIT_BYTES_MAX, COMMIT_TURNS_MAX, COMMITTER_QUEUE_MAX};
+use parking_lot::{Condvar, Mutex};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+const THREAD_NAME: &str = "growqr-committer";
+/// Requests for which the queue's memory is kept when it is empty again.
+const QUEUE_CAPACITY_KEPT: usize = 4096;
+
+/// Hears how requests with tickets ended.
+pub trait CommitListener: Send + Sync {
+    /// Called once for each ticket, on the committer's thread or, for a request that is refused or has nothing to wait for, on
+    /// the submitting one. Must neither block nor submit.
+    fn committed(&self, ticket: u64, result: Result<(), StorageError>);
+}
+
+/// Who hears how a request ended.
+pub enum CommitDone {
+    /// A function, under the rules of [`CommitListener::committed`].
+    Call(Box<dyn FnOnce(Result<(), StorageError>) + Send>),
+    /// A listener and the number it knows the request by. Allocates nothing.
+    Ticket(Arc<dyn CommitListener>, u64),
+}
+
+impl CommitDone {
+    /// Calls a function.
+    pub fn call(function: impl FnOnce(Result<(), StorageError>) + Send + 'static) -> Self {
+        Self::Call(Box::new(function))
+    }
+
+    /// A panic of the one who hears it is logged, and hurts nobody else.
+    fn tell(self, result: Result<(), StorageError>) {
+        let tell = || match self {
+            Self::Call(function) => function(result),
+            Self::Ticket(listener, ticket) => listener.committed(ticket, result),
+        };
+        if catch_unwind(AssertUnwindSafe(tell)).is_err() {
+            tracing::error!("whoever waited for a commit panicked when told of its end");
+        }
+    }
+}
+
+impl std::fmt::Debug for CommitDone {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Call(_) => formatter.write_str("Call"),
+            Self::Ticket(_, ticket) => formatter.debug_tuple("Ticket").field(ticket).finish(),
+        }
+    }
+}
+
+/// Writes that become durable together, and who hears of it.
+#[derive(Debug)]
+pub struct CommitRequest {
+    /// May be empty: then the request is answered when those before it are.
+    pub writes: Vec<Write>,
+    /// Hears how it ended.
+    pub done: CommitDone,
+}
+
+impl CommitRequest {
+    fn bytes(&self) -> usize {
+        self.writes.iter().map(Write::len).sum()
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<CommitRequest>,
+    /// Requests that are not answered yet: those in `waiting` and those that the thread has taken.
+    unanswered: usize,
+    /// The thread sleeps and must be woken.
+    parked: bool,
+    stopping: bool,
+    failed: Option<StorageError>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    stats: Mutex<CommitStats>,
+}
+
+impl Shared {
+    fn begin_stop(&self) {
+        self.queue.lock().stopping = true;
+        self.wake.notify_all();
+    }
+}
+
+/// What all clones of a committer share; its end is the end of the thread.
+struct Owner {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // Without waiting: the last handle may be dropped by an answer, on the committer's own thread.
+        self.shared.begin_stop();
+    }
+}
+
+/// A handle on the committer. Cheap to clone. When the last one is dropped, what waits is finished and the thread ends.
+#[derive(Clone)]
+pub struct Committer {
+    owner: Arc<Owner>,
+}
+
+impl Committer {
+    /// Starts the thread. If the system has no thread to give, every request fails with that error.
+    pub fn start(storage: Arc<dyn Storage>) -> Self {
+        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), stats: Mutex::default() });
+        let worker = Arc::clone(&shared);
+        let spawned = std::thread::Builder::new()
+            .name(THREAD_NAME.into())
+            .spawn(move || Worker { storage, shared: worker, spare: Vec::new() }.run());
+        let thread = spawned
+            .inspect_err(|error| {
+                let text = format!("no thread for the committer: {error}. Raise the limit of threads and start again.");
+                shared.queue.lock().failed = Some(StorageError::Io(text));
+            })
+            .ok();
+        Self { owner: Arc::new(Owner { shared, thread: Mutex::new(thread) }) }
+    }
+
+    /// Hands a request over. Never waits for the disk.
+    ///
+    /// When the queue is full, the committer was stopped or has failed, or a key or value has an impossible size, the answer is an
+    /// error, given before this returns and thus possibly before the answers to earlier requests. So is the `Ok` for a request
+    /// without writes when nothing is unanswered.
+    pub fn submit(&self, request: CommitRequest) {
+        if let Err(error) = request.writes.iter().try_for_each(Write::check) {
+            return request.done.tell(Err(error));
+        }
+        let mut queue = self.owner.shared.queue.lock();
+        let answer = if let Some(error) = &queue.failed {
+            Err(error.clone())
+        } else if queue.stopping {
+            Err(StorageError::Refused("the host is stopping".into()))
+        } else if request.writes.is_empty() && queue.unanswered == 0 {
+            Ok(())
+        } else if queue.unanswered >= COMMITTER_QUEUE_MAX {
+            Err(StorageError::Refused(format!("{COMMITTER_QUEUE_MAX} commits wait already; try again later")))
+        } else {
+            queue.unanswered += 1;
+            queue.waiting.push(request);
+            let wake = std::mem::take(&mut queue.parked);
+            drop(queue);
+            if wake {
+                self.owner.shared.wake.notify_one();
+            }
+            return;
+        };
+        drop(queue);
+        request.done.tell(answer);
+    }
+
+    /// The error of the first failed commit. From then on everything fails; open storage anew and start another committer.
+    pub fn failed(&self) -> Option<StorageError> {
+        self.owner.shared.queue.lock().failed.clone()
+    }
+
+    /// What has been done so far.
+    pub fn stats(&self) -> CommitStats {
+        *self.owner.shared.stats.lock()
+    }
+
+    /// Requests that are not answered yet.
+    pub fn unanswered(&self) -> usize {
+        self.owner.shared.queue.lock().unanswered
+    }
+
+    /// Finishes what waits, refuses what comes later, and returns when the thread has let go of storage. Blocks; must not be called
+    /// from an answer. Calling it again does nothing.
+    pub fn stop(&self) {
+        self.owner.shared.begin_stop();
+        let thread = self.owner.thread.lock().take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the committer's thread panicked");
+        }
+    }
+}
+
+struct Worker {
+    storage: Arc<dyn Storage>,
+    shared: Arc<Shared>,
+    /// The queue's other half: swapped with it, so that neither side allocates.
+    spare: Vec<CommitRequest>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        while let Some(mut taken) = self.take() {
+            let mut rest = taken.drain(..).peekable();
+            while rest.peek().is_some() {
+                let group = next_group(&mut rest);
+                self.finish(group);
+            }
+            drop(rest);
+            taken.shrink_to(QUEUE_CAPACITY_KEPT);
+            self.spare = taken;
+        }
+    }
+
+    /// Everything that waits; sleeps while nothing does. `None` when it is time to end.
+    fn take(&mut self) -> Option<Vec<CommitRequest>> {
+        let mut queue = self.shared.queue.lock();
+        while queue.waiting.is_empty() {
+            if queue.stopping {
+                return None;
+            }
+            queue.parked = true;
+            self.shared.wake.wait(&mut queue);
+        }
+        queue.parked = false;
+        let spare = std::mem::take(&mut self.spare);
+        Some(std::mem::replace(&mut queue.waiting, spare))
+    }
+
+    /// Commits a group and answers it.
+    fn finish(&self, group: Vec<CommitRequest>) {
+        let turns = group.len();
+        let result = self.commit(&group);
+        if let Err(error) = &result {
+            let mut queue = self.shared.queue.lock();
+            if queue.failed.is_none() {
+                tracing::error!(%error, turns, "a commit failed; nothing is acknowledged until storage is opened anew");
+                queue.failed = Some(error.clone());
+            }
+        }
+        self.shared.stats.lock().turns += turns as u64;
+        for request in group {
+            request.done.tell(result.clone());
+        }
+        self.shared.queue.lock().unanswered -= turns;
+    }
+
+    fn commit(&self, group: &[CommitRequest]) -> Result<(), StorageError> {
+        if let Some(error) = self.shared.queue.lock().failed.clone() {
+            return Err(error);
+        }
+        let writes: Vec<&[Write]> =
+            group.iter().filter(|request| !request.writes.is_empty()).map(|request| &request.writes[..]).collect();
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        catch_unwind(AssertUnwindSafe(|| self.storage.commit_groups(&writes))).unwrap_or_else(|_| {
+            Err(StorageError::Io("the storage engine panicked. Check the disk, then start the host again.".into()))
+        })?;
+        let bytes = group.iter().map(CommitRequest::bytes).sum();
+        self.shared.stats.lock().count_commit(writes.len(), bytes, began.elapsed());
+        Ok(())
+    }
+}
+
+/// The next requests that go to disk together: those without writes at the front alone, for they have nothing to wait for; otherwise
+/// as many as the limits allow, and one at least.
+fn next_group(rest: &mut std::iter::Peekable<std::vec::Drain<'_, CommitRequest>>) -> Vec<CommitRequest> {
+    let mut group = Vec::with_capacity(rest.len().min(COMMIT_TURNS_MAX));
+    let only_empty = rest.peek().is_some_and(|first| first.writes.is_empty());
+    let mut bytes = 0;
+    while group.len() < COMMIT_TURNS_MAX {
+        let fits = |next: &CommitRequest| {
+            next.writes.is_empty() || (!only_empty && (bytes == 0 || bytes + next.bytes() <= COMMIT_BYTES_MAX))
+        };
+        let Some(request) = rest.next_if(fits) else { break };
+        bytes += request.bytes();
+        group.push(request);
+    }
+    group
+}
