@@ -1,0 +1,206 @@
+//! `cargo xtask test`: every check of this repository, in order, with a summary at the end.
+//!
+//! Invariant: a check that did not run is in the summary, with the reason.
+
+use crate::build::{Profile, build_actors, build_host};
+use crate::deny::{self, Advisories};
+use crate::machine::{Tool, root};
+use crate::node::ensure_node;
+use crate::run::{run, say, spelled, watch};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The end-to-end test programs that take more than a few seconds; `--quick` leaves them out.
+const SLOW: [&str; 1] = ["kill"];
+
+/// Arguments of `test`.
+#[derive(Args)]
+pub struct TestArguments {
+    /// Leaves out what takes long: the check of licences and advisories, and the slow end-to-end tests.
+    #[arg(long)]
+    quick: bool,
+    /// Checks advisories against the copy of the advisory database that is here, without fetching a new one.
+    #[arg(long)]
+    frozen_advisories: bool,
+}
+
+/// What the summary says of one step.
+struct Line {
+    step: String,
+    outcome: String,
+    took: Duration,
+}
+
+/// `cargo xtask test`
+pub fn test(arguments: &TestArguments) -> Result<()> {
+    let mut lines = Vec::new();
+    let result = steps(arguments, &mut lines);
+    println!("\nSummary");
+    for line in &lines {
+        println!("  {:<46} {:>6.1} s  {}", line.step, line.took.as_secs_f64(), line.outcome);
+    }
+    result?;
+    println!("\nEverything that ran passed.");
+    Ok(())
+}
+
+fn steps(arguments: &TestArguments, lines: &mut Vec<Line>) -> Result<()> {
+    Tool::Git.require()?;
+    step(lines, "format", || {
+        run(&mut cargo(&["fmt", "--all", "--check"])?)
+            .context("`cargo fmt --all` mends it")?;
+        Ok("passed".to_owned())
+    })?;
+    step(lines, "lints", || {
+        run(&mut cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"])?)?;
+        Ok("passed".to_owned())
+    })?;
+    if arguments.quick {
+        left_out(lines, "licences, bans, sources, advisories");
+    } else {
+        step(lines, "licences, bans, sources, advisories", || {
+            Ok(match deny::check(arguments.frozen_advisories)? {
+                Advisories::Clean => "passed".to_owned(),
+                Advisories::OutOfReach => "passed, but ADVISORIES NOT CHECKED: the database is out of reach".to_owned(),
+            })
+        })?;
+    }
+    let mut node = None;
+    step(lines, "npm components", || {
+        node = Some(ensure_node()?);
+        Ok("installed".to_owned())
+    })?;
+    let node = node.context("no Node was found")?;
+    let mut host = None;
+    step(lines, "host and actors", || {
+        let built = build_host(Profile::Dev)?;
+        build_actors(&built)?;
+        host = Some(built);
+        Ok("built".to_owned())
+    })?;
+    let host = host.context("no host was built")?;
+    step(lines, "unit tests", || cargo_test(cargo(&["test", "--locked", "--workspace", "--exclude", "growqr-e2e"])?))?;
+    for program in end_to_end_programs()? {
+        let name = format!("end to end: {program}");
+        if arguments.quick && SLOW.contains(&program.as_str()) {
+            left_out(lines, &name);
+            continue;
+        }
+        step(lines, &name, || {
+            let mut command = cargo(&["test", "--locked", "--package", "growqr-e2e", "--test", &program])?;
+            command.env("GROWQR_BINARY", &host).env("GROWQR_NODE", &node);
+            cargo_test(command)
+        })?;
+    }
+    Ok(())
+}
+
+fn step(lines: &mut Vec<Line>, name: &str, work: impl FnOnce() -> Result<String>) -> Result<()> {
+    say(name);
+    let start = Instant::now();
+    let result = work();
+    let outcome = match &result {
+        Ok(outcome) => outcome.clone(),
+        Err(_) => "FAILED".to_owned(),
+    };
+    lines.push(Line { step: name.to_owned(), outcome, took: start.elapsed() });
+    result.map(|_| ()).with_context(|| format!("step \"{name}\""))
+}
+
+fn left_out(lines: &mut Vec<Line>, name: &str) {
+    say(&format!("{name}: left out, because of --quick"));
+    lines.push(Line { step: name.to_owned(), outcome: "LEFT OUT (--quick)".to_owned(), took: Duration::ZERO });
+}
+
+fn cargo(arguments: &[&str]) -> Result<Command> {
+    let mut command = Tool::Cargo.command();
+    command.args(arguments).current_dir(root()?);
+    // A backtrace in every error slows the host and tells the tests nothing.
+    command.env_remove("RUST_BACKTRACE");
+    Ok(command)
+}
+
+/// Runs `cargo test` and says how many tests passed.
+fn cargo_test(mut command: Command) -> Result<String> {
+    let mut counts = Counts::default();
+    let text = spelled(&command);
+    let success = watch(&mut command, |line| counts.read(line))?;
+    if !success {
+        bail!("`{text}` failed: {}", counts.text());
+    }
+    if counts.passed == 0 {
+        bail!("`{text}` ran no test at all");
+    }
+    Ok(counts.text())
+}
+
+/// Adds up what the test programs print at their end.
+#[derive(Default)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Counts {
+    fn read(&mut self, line: &str) {
+        let Some(rest) = line.strip_prefix("test result: ") else { return };
+        for part in rest.split(['.', ';']) {
+            let mut words = part.split_whitespace();
+            if let (Some(Ok(count)), Some(what)) = (words.next().map(str::parse::<u64>), words.next()) {
+                match what {
+                    "passed" => self.passed += count,
+                    "failed" => self.failed += count,
+                    "ignored" => self.ignored += count,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        format!("{} passed, {} failed, {} ignored", self.passed, self.failed, self.ignored)
+    }
+}
+
+/// The test programs of `tests/e2e`, the slow ones last.
+fn end_to_end_programs() -> Result<Vec<String>> {
+    let folder = root()?.join("tests/e2e/tests");
+    let mut programs = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("can't read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            programs.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+        }
+    }
+    programs.sort_by_key(|name| (SLOW.contains(&name.as_str()), name.clone()));
+    if let Some(missing) = SLOW.iter().find(|name| !has(&folder, name)) {
+        bail!("the slow test program `{missing}` does not exist any more");
+    }
+    Ok(programs)
+}
+
+fn has(folder: &Path, program: &str) -> bool {
+    folder.join(program).with_extension("rs").is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_of_several_test_programs_are_added_up() {
+        let mut counts = Counts::default();
+        for line in [
+            "running 3 tests",
+            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "test result: FAILED. 1 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.10s",
+        ] {
+            counts.read(line);
+        }
+        assert_eq!(counts.text(), "4 passed, 2 failed, 1 ignored");
+    }
+}
