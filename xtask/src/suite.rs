@@ -50,8 +50,7 @@ pub fn test(arguments: &TestArguments) -> Result<()> {
 fn steps(arguments: &TestArguments, lines: &mut Vec<Line>) -> Result<()> {
     Tool::Git.require()?;
     step(lines, "format", || {
-        run(&mut cargo(&["fmt", "--all", "--check"])?)
-            .context("`cargo fmt --all` mends it")?;
+        run(&mut cargo(&["fmt", "--all", "--check"])?).context("`cargo fmt --all` mends it")?;
         Ok("passed".to_owned())
     })?;
     step(lines, "lints", || {

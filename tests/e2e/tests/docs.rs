@@ -1,0 +1,91 @@
+//! The pages that promise to be complete are compared with the code.
+
+use growqr_turn::TurnLimits;
+use growqr_types::codes;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+fn read(path: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The rows of all tables whose first cell is code: name, second cell, third cell.
+fn rows(page: &str) -> BTreeMap<String, (String, String)> {
+    let mut rows = BTreeMap::new();
+    for line in read(page).lines() {
+        let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
+        let Some(name) = cells[0].strip_prefix('`').and_then(|cell| cell.strip_suffix('`')) else { continue };
+        assert!(cells.len() >= 3 && cells.iter().all(|cell| !cell.is_empty()), "{page}: an empty cell in {line}");
+        let row = (cells[1].to_owned(), cells[2].to_owned());
+        assert_eq!(rows.insert(name.to_owned(), row), None, "{page}: `{name}` is there twice");
+    }
+    rows
+}
+
+/// Fails with every line that is missing, that nothing stands behind, or whose value is another.
+fn check(page: &str, documented: &BTreeMap<String, (String, String)>, real: &BTreeMap<String, String>) {
+    let mut wrong = Vec::new();
+    for (name, value) in real {
+        match documented.get(name) {
+            None => wrong.push(format!("missing: `{name}` ({value})")),
+            Some((shown, _)) if shown != value => wrong.push(format!("`{name}` is {value}, the page says {shown}")),
+            Some(_) => {}
+        }
+    }
+    wrong.extend(documented.keys().filter(|name| !real.contains_key(*name)).map(|name| format!("unknown: `{name}`")));
+    assert!(wrong.is_empty(), "{page}:\n  {}", wrong.join("\n  "));
+}
+
+#[test]
+fn every_error_code_is_explained_and_no_other() {
+    let real =
+        codes::ALL.iter().map(|code| (format!("{}.{}", code.group, code.code), code.status.to_string())).collect();
+    check("docs/errors.md", &rows("docs/errors.md"), &real);
+}
+
+#[test]
+fn every_limit_is_listed_with_its_value_and_no_other() {
+    let mut real: BTreeMap<String, String> = BTreeMap::new();
+    for line in read("host/types/src/limits.rs").lines() {
+        let Some((name, rest)) = line.strip_prefix("pub const ").and_then(|line| line.split_once(": ")) else {
+            continue;
+        };
+        let (_, value) = rest.split_once(" = ").unwrap_or_else(|| panic!("can't read {line}"));
+        real.insert(name.to_owned(), shown(name, value.trim_end_matches(';')));
+    }
+    let turn = format!("{:?}", TurnLimits::default());
+    let fields = turn.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}')).unwrap();
+    for field in fields.split(',') {
+        let (name, value) = field.trim().split_once(": ").unwrap_or_else(|| panic!("can't read {field}"));
+        real.insert(name.to_owned(), shown(name, value));
+    }
+    assert!(real.contains_key("KEY_BYTES_MAX") && real.contains_key("timers_max"), "the code was not read: {real:?}");
+    check("docs/limits.md", &rows("docs/limits.md"), &real);
+}
+
+/// A value as the page shows it: `4 << 20` of bytes is `4 MiB`, `Duration::from_secs(5)` is `5 s`.
+fn shown(name: &str, value: &str) -> String {
+    if let Some(count) = value.strip_prefix("Duration::from_secs(") {
+        return format!("{} s", count.trim_end_matches(')'));
+    }
+    if let Some(count) = value.strip_prefix("Duration::from_millis(") {
+        return format!("{} ms", count.trim_end_matches(')'));
+    }
+    let number =
+        |text: &str| -> u64 { text.trim().replace('_', "").parse().unwrap_or_else(|_| panic!("{name} = {value}")) };
+    let count = match value.split_once("<<") {
+        Some((base, shift)) => number(base) << number(shift),
+        None => number(value),
+    };
+    let is_bytes = name.to_lowercase().contains("bytes");
+    for (unit, size) in [("MiB", 1 << 20), ("KiB", 1 << 10)] {
+        if is_bytes && count >= size && count.is_multiple_of(size) {
+            return format!("{} {unit}", count / size);
+        }
+    }
+    let digits = count.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    if is_bytes { format!("{} bytes", groups.join(",")) } else { groups.join(",") }
+}
