@@ -20,6 +20,11 @@ pub const RAW_FRAME_BYTES_MAX: usize = 32 << 20;
 pub const HEADER_BYTES_MAX: usize = 64 << 10;
 /// Nesting of a client's value.
 pub const VALUE_DEPTH_MAX: usize = 64;
+/// Bytes of a value after it was transcoded between CBOR and JSON text, which can be larger than what the client sent.
+pub const VALUE_BYTES_MAX: usize = 16 << 20;
+/// Bytes of a big integer's magnitude that is written as a decimal number. A longer one travels as tagged bytes, because the
+/// conversion to decimal takes quadratic time.
+pub const BIG_INTEGER_BYTES_MAX: usize = 1024;
 
 /// Bytes that wait for one socket's reader before it is closed as too slow.
 pub const SOCKET_QUEUE_BYTES_MAX: usize = 4 << 20;
@@ -62,6 +67,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 
 const _: () = assert!(INCOMING_MESSAGE_BYTES_MAX <= MAILBOX_BYTES_MAX);
+const _: () = assert!(INPUT_BYTES_MAX <= VALUE_BYTES_MAX);
+const _: () = assert!(OUTGOING_MESSAGE_BYTES_MAX <= VALUE_BYTES_MAX);
 const _: () = assert!(RAW_FRAME_BYTES_MAX <= MAILBOX_BYTES_MAX);
 const _: () = assert!(RAW_BODY_BYTES_MAX <= MAILBOX_BYTES_MAX);
 const _: () = assert!(OUTGOING_MESSAGE_BYTES_MAX <= SOCKET_QUEUE_BYTES_MAX);
