@@ -6,140 +6,188 @@
 //! Invariant: at most one generation of an actor runs, and only its commits are taken.
 //! Deliberately absent: turns and components (the runtime's), HTTP routes and client addresses (the gateway's).
 
+mod alarms;
+mod directory;
+mod host;
+mod live;
+mod record;
+mod socket;
+mod store;
+
+pub use directory::{ActorPage, ActorRecord};
+pub use socket::SocketSession;
+pub use store::Opener;
+
 use bytes::Bytes;
-use growqr_seam::{Resolved, SocketFrame, SocketOpen};
-use growqr_types::{ActorId, ActorKey, Failure, TimestampMs};
-use std::sync::Arc;
+use dashmap::DashMap;
+use growqr_seam::{Clock, Randomness, RuntimeHost, SocketOpen};
+use growqr_storage::{CommitStats, StorageError};
+use growqr_types::{ActorId, ConnectionId, Failure, TimestampMs, codes};
+use live::Slot;
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, OnceLock};
+use store::Store;
+use tokio::sync::Notify;
 
-/// What the directory knows about an actor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActorRecord {
-    /// Identity.
-    pub id: ActorId,
-    /// Actor name.
-    pub name: String,
-    /// Key.
-    pub key: ActorKey,
-    /// Namespace.
-    pub namespace: String,
-    /// When it was created.
-    pub create_ts: TimestampMs,
-    /// When it was started last, if it runs.
-    pub start_ts: Option<TimestampMs>,
-    /// When it went to sleep, if it sleeps.
-    pub sleep_ts: Option<TimestampMs>,
-    /// When it was destroyed, if it was.
-    pub destroy_ts: Option<TimestampMs>,
-}
+/// Destroyed actors that are remembered, so that who asks hears when it was.
+const DESTROYED_REMEMBERED_MAX: usize = 4096;
+/// Sleeping actors of which is remembered since when they sleep.
+const ASLEEP_REMEMBERED_MAX: usize = 65_536;
 
-/// Some of many actors.
-#[derive(Debug, Clone, Default)]
-pub struct ActorPage {
-    /// Newest first.
-    pub actors: Vec<ActorRecord>,
-    /// Where the next page starts.
-    pub cursor: Option<String>,
-}
-
-/// A client's socket at an actor; the gateway drives it with what the client sends. Survives sleep and wake of the actor.
-pub struct SocketSession {
-    _private: (),
-}
-
-impl SocketSession {
-    /// Gives a frame to the actor, starting it if it sleeps. Frames must be given one after the other.
-    pub async fn message(&self, frame: SocketFrame) {
-        let _ = frame;
-    }
-
-    /// The client is gone. Must be called once.
-    pub async fn closed(&self, code: u16, reason: &str) {
-        let _ = (code, reason);
-    }
+/// What an engine is made of.
+pub struct EngineOptions {
+    /// Opens storage.
+    pub opener: Opener,
+    /// The time.
+    pub clock: Clock,
+    /// Random bytes.
+    pub randomness: Randomness,
+    /// Namespaces that exist.
+    pub namespaces: Vec<String>,
+    /// Namespaces are created when somebody asks for them.
+    pub namespaces_on_request: bool,
+    /// Names of the actors of this deployment.
+    pub names: Vec<String>,
+    /// The region that actors are told.
+    pub region: String,
 }
 
 /// The embedded engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    _private: Arc<()>,
+    inner: Arc<Inner>,
 }
 
-#[expect(clippy::unused_async, reason = "filled by the engine")]
-#[expect(unused_variables, reason = "filled by the engine")]
+pub(crate) struct Inner {
+    store: Arc<Store>,
+    clock: Clock,
+    randomness: Randomness,
+    runtime: OnceLock<Arc<dyn RuntimeHost>>,
+    region: String,
+    names: Vec<String>,
+    namespaces: Mutex<HashSet<String>>,
+    namespaces_on_request: bool,
+    slots: DashMap<ActorId, Arc<Slot>>,
+    /// Actors whose creation is submitted and not durable yet, by their place in the directory and by id.
+    fresh_keys: DashMap<Bytes, ActorId>,
+    fresh: DashMap<ActorId, Arc<directory::Fresh>>,
+    sockets: DashMap<ActorId, HashSet<ConnectionId>>,
+    destroyed: Mutex<VecDeque<ActorRecord>>,
+    asleep: Mutex<HashMap<ActorId, TimestampMs>>,
+    alarm_set: Notify,
+    alarms: Mutex<alarms::Position>,
+    storage_failed: Notify,
+    stopping: std::sync::atomic::AtomicBool,
+}
+
+/// Counts for metrics.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EngineStats {
+    /// Actors that run.
+    pub awake: usize,
+    /// Sockets that are open.
+    pub sockets: usize,
+    /// The committer's counts.
+    pub commits: CommitStats,
+}
+
 impl Engine {
-    /// Whether a namespace exists. In development it is created on request.
-    pub async fn namespace(&self, name: &str) -> Result<(), Failure> {
-        Ok(())
+    /// Opens storage and makes an engine. Nothing runs before [`Engine::run`].
+    pub fn new(options: EngineOptions) -> Result<Self, StorageError> {
+        let store = Arc::new(Store::open(options.opener)?);
+        let inner = Inner {
+            store,
+            clock: options.clock,
+            randomness: options.randomness,
+            runtime: OnceLock::new(),
+            region: options.region,
+            names: options.names,
+            namespaces: Mutex::new(options.namespaces.into_iter().collect()),
+            namespaces_on_request: options.namespaces_on_request,
+            slots: DashMap::new(),
+            fresh_keys: DashMap::new(),
+            fresh: DashMap::new(),
+            sockets: DashMap::new(),
+            destroyed: Mutex::new(VecDeque::new()),
+            asleep: Mutex::new(HashMap::new()),
+            alarm_set: Notify::new(),
+            alarms: Mutex::new(alarms::Position::default()),
+            storage_failed: Notify::new(),
+            stopping: std::sync::atomic::AtomicBool::new(false),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Finds an actor by name and key.
-    pub async fn get(&self, namespace: &str, name: &str, key: &ActorKey) -> Result<Option<ActorId>, Failure> {
-        Ok(None)
+    /// The engine as the runtime sees it.
+    pub fn host(&self) -> Arc<dyn growqr_seam::EngineHost> {
+        Arc::new(host::HostHandle(Arc::downgrade(&self.inner)))
     }
 
-    /// Finds an actor, or makes it. `input` is the CBOR that the client sent.
-    pub async fn get_or_create(
-        &self,
-        namespace: &str,
-        name: &str,
-        key: ActorKey,
-        input: Option<Bytes>,
-    ) -> Result<Resolved, Failure> {
-        Err(growqr_types::codes::INTERNAL.failure())
+    /// Gives the engine its runtime and runs alarms, and recovery after storage has failed, until the future is dropped.
+    pub async fn run(&self, runtime: Arc<dyn RuntimeHost>) {
+        if self.inner.runtime.set(runtime).is_err() {
+            tracing::error!("the engine has a runtime already");
+            return;
+        }
+        tokio::join!(alarms::run(&self.inner), self.inner.recover_storage());
     }
 
-    /// Makes an actor; a taken key is `actor.duplicate_key` with `existing_actor_id` in its metadata.
-    pub async fn create(
-        &self,
-        namespace: &str,
-        name: &str,
-        key: ActorKey,
-        input: Option<Bytes>,
-    ) -> Result<ActorRecord, Failure> {
-        Err(growqr_types::codes::INTERNAL.failure())
+    /// Stops every actor cleanly and closes storage. Requests are refused with a code that clients retry.
+    pub async fn shutdown(&self) {
+        self.inner.stopping.store(true, std::sync::atomic::Ordering::Release);
+        self.inner.stop_all(growqr_seam::StopReason::Shutdown).await;
+        self.inner.store.close();
     }
 
-    /// An actor by id, destroyed ones included for as long as they are remembered.
-    pub fn actor(&self, id: ActorId) -> Result<Option<ActorRecord>, Failure> {
-        Ok(None)
-    }
-
-    /// Actors of a name, newest first.
-    pub fn list(
-        &self,
-        namespace: &str,
-        name: &str,
-        include_destroyed: bool,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<ActorPage, Failure> {
-        Ok(ActorPage::default())
+    /// Counts for metrics.
+    pub fn stats(&self) -> EngineStats {
+        EngineStats {
+            awake: self.inner.slots.len(),
+            sockets: self.inner.sockets.iter().map(|entry| entry.value().len()).sum(),
+            commits: self.inner.store.stats(),
+        }
     }
 
     /// Names of the actors that this deployment serves.
     pub fn names(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// Destroys an actor: `on-destroy` runs, then its state is removed. Destroying a destroyed one is no error.
-    pub async fn destroy(&self, id: ActorId) -> Result<(), Failure> {
-        Ok(())
+        self.inner.names.clone()
     }
 
     /// Lets an actor sleep now; answers when it does.
     pub async fn sleep(&self, id: ActorId) -> Result<(), Failure> {
+        if self.inner.stored(id)?.is_none_or(|actor| actor.destroying) {
+            return Err(codes::ACTOR_NOT_FOUND.failure());
+        }
+        self.inner.stop(id, None, growqr_seam::StopReason::Sleep).await;
         Ok(())
+    }
+
+    /// Destroys an actor: `on-destroy` runs, then its state is removed. Destroying a destroyed one is no error.
+    pub async fn destroy(&self, id: ActorId) -> Result<(), Failure> {
+        self.inner.destroy_actor(id).await
     }
 
     /// Carries a request to an actor, starting it if it sleeps. The path is the one after the gateway (`/action/increment`).
     ///
     /// A failure means that no actor answered (`actor.not_found`, `actor.restarting`, ...). An actor's own errors are responses.
     pub async fn http(&self, id: ActorId, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Failure> {
-        Err(growqr_types::codes::ACTOR_NOT_FOUND.failure())
+        let mut request = request;
+        for _ in 0..live::STARTS_MAX {
+            match self.inner.runtime()?.http(id, request).await {
+                Ok(response) => {
+                    self.inner.durable(id).await?;
+                    return Ok(response);
+                }
+                Err((_, back)) => request = back,
+            }
+            self.inner.ensure_started(id).await?;
+        }
+        Err(codes::RESTARTING.failure())
     }
 
     /// Opens a WebSocket at an actor, starting it if it sleeps.
     pub async fn websocket(&self, id: ActorId, open: SocketOpen) -> Result<SocketSession, Failure> {
-        Err(growqr_types::codes::ACTOR_NOT_FOUND.failure())
+        socket::open(&self.inner, id, open).await
     }
 }

@@ -101,6 +101,8 @@ pub struct SocketOpen {
 pub trait SocketHandler: Send + Sync {
     /// A frame came from the client. Frames of one socket are given in order. `Err` gives the frame back: start the actor first.
     fn message(&self, frame: SocketFrame) -> Result<(), SocketFrame>;
+    /// The actor can't be started to take this frame. Whoever sent it is told.
+    fn unreachable(&self, frame: SocketFrame, failure: Failure);
     /// The client's end is closed. Called once. `Err`: start the actor first, and call again.
     fn closed(&self, code: u16, reason: &str) -> Result<(), NotRunning>;
 }
@@ -137,8 +139,15 @@ pub enum Delivered {
     Deferred(BoxFuture<'static, Result<Json, Failure>>),
 }
 
+/// The time, as milliseconds since 1970. A parameter, so that a simulator can bring its own.
+pub type Clock = Arc<dyn Fn() -> TimestampMs + Send + Sync>;
+/// Random bytes. A parameter, so that a simulator can bring its own.
+pub type Randomness = Arc<dyn Fn() -> [u8; 16] + Send + Sync>;
+
 /// What the engine asks of the runtime.
 pub trait RuntimeHost: Send + Sync {
+    /// Whether actors of this name can be started; if not, why.
+    fn serves(&self, name: &str) -> Result<(), Failure>;
     /// Starts an actor; answers when it can take messages. Starting one that runs with the same generation changes nothing.
     fn start(&self, start: ActorStart) -> BoxFuture<'_, Result<(), Failure>>;
     /// Stops an actor and answers when it is gone. Unless it is `Lost`, what it had acknowledged is durable then.

@@ -162,6 +162,8 @@ codes! {
 
     /// The queue is full.
     QUEUE_FULL = "queue"."full", 400, "Queue is full.";
+    /// Nobody completed a queue message in time. The sender sees the status `timedOut`.
+    QUEUE_TIMED_OUT = "queue"."timed_out", 408, "The queue message was not completed in time.";
     /// A queue message is too large.
     QUEUE_MESSAGE_TOO_LARGE = "queue"."message_too_large", 400, "The queue message is too large.";
     /// The queue message can't be decoded.

@@ -1,0 +1,347 @@
+//! Which actors exist, by name and key and by id.
+//!
+//! Invariant: a (namespace, name, key) means one actor at a time. An actor that was just created can be used before its creation is
+//! durable, because everything that it commits is behind its creation in the one order of the committer.
+
+use crate::record::{self, StoredActor};
+use crate::store::unreadable;
+use crate::{ASLEEP_REMEMBERED_MAX, DESTROYED_REMEMBERED_MAX, Engine, Inner};
+use bytes::Bytes;
+use dashmap::mapref::entry::Entry;
+use growqr_seam::Resolved;
+use growqr_storage::{CommitDone, Space, StorageError, Write};
+use growqr_types::{ActorId, ActorKey, Failure, TimestampMs, codes, limits};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Bytes of an actor name or a namespace.
+const NAME_BYTES_MAX: usize = 256;
+/// Actors on one page.
+const PAGE_MAX: usize = 1000;
+
+/// What the directory knows about an actor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActorRecord {
+    /// Identity.
+    pub id: ActorId,
+    /// Actor name.
+    pub name: String,
+    /// Key.
+    pub key: ActorKey,
+    /// Namespace.
+    pub namespace: String,
+    /// When it was created.
+    pub create_ts: TimestampMs,
+    /// When it was started last, if it runs.
+    pub start_ts: Option<TimestampMs>,
+    /// When it went to sleep, if it sleeps.
+    pub sleep_ts: Option<TimestampMs>,
+    /// When it was destroyed, if it was.
+    pub destroy_ts: Option<TimestampMs>,
+}
+
+/// Some of many actors.
+#[derive(Debug, Clone, Default)]
+pub struct ActorPage {
+    /// Newest first.
+    pub actors: Vec<ActorRecord>,
+    /// Where the next page starts.
+    pub cursor: Option<String>,
+}
+
+/// An actor whose creation is not durable yet.
+pub(crate) struct Fresh {
+    pub actor: StoredActor,
+    pub input: Option<Bytes>,
+    durable: watch::Receiver<Option<Result<(), StorageError>>>,
+}
+
+impl Engine {
+    /// Whether a namespace exists. In development it is created on request.
+    pub async fn namespace(&self, name: &str) -> Result<(), Failure> {
+        self.inner.check_namespace(name)
+    }
+
+    /// Namespaces that exist.
+    pub fn namespaces(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.inner.namespaces.lock().iter().cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// Finds an actor by name and key.
+    pub async fn get(&self, namespace: &str, name: &str, key: &ActorKey) -> Result<Option<ActorId>, Failure> {
+        self.inner.find(&record::name_key(namespace, name, key))
+    }
+
+    /// Finds an actor, or makes it. `input` is the CBOR that the client sent.
+    pub async fn get_or_create(
+        &self,
+        namespace: &str,
+        name: &str,
+        key: ActorKey,
+        input: Option<Bytes>,
+    ) -> Result<Resolved, Failure> {
+        self.inner.find_or_make(namespace, name, key, input)
+    }
+
+    /// Makes an actor; a taken key is `actor.duplicate_key` with `existing_actor_id` in its metadata. Durable when it answers.
+    pub async fn create(
+        &self,
+        namespace: &str,
+        name: &str,
+        key: ActorKey,
+        input: Option<Bytes>,
+    ) -> Result<ActorRecord, Failure> {
+        let spelled = key.to_rest();
+        let made = self.inner.find_or_make(namespace, name, key, input)?;
+        if !made.created {
+            let id = made.actor;
+            let metadata = serde_json::json!({"existing_actor_id": id.to_string(), "key": spelled});
+            let message = format!("Actor key '{spelled}' already in use for actor '{id}'");
+            return Err(codes::DUPLICATE_KEY.with(message).metadata(metadata.to_string()));
+        }
+        self.inner.durable(made.actor).await?;
+        self.actor(made.actor)?.ok_or_else(|| codes::ACTOR_NOT_FOUND.failure())
+    }
+
+    /// Waits until an actor's creation is durable.
+    pub async fn created(&self, id: ActorId) -> Result<(), Failure> {
+        self.inner.durable(id).await
+    }
+
+    /// An actor by id, destroyed ones included for as long as they are remembered.
+    pub fn actor(&self, id: ActorId) -> Result<Option<ActorRecord>, Failure> {
+        if let Some(actor) = self.inner.stored(id)? {
+            return Ok((!actor.destroying).then(|| self.inner.describe(id, actor)));
+        }
+        Ok(self.inner.destroyed.lock().iter().find(|record| record.id == id).cloned())
+    }
+
+    /// Actors of a name, newest first.
+    pub fn list(
+        &self,
+        namespace: &str,
+        name: &str,
+        include_destroyed: bool,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<ActorPage, Failure> {
+        let limit = limit.clamp(1, PAGE_MAX);
+        let (mut start, end) = record::list_range(namespace, name);
+        if let Some(cursor) = cursor {
+            let (created, id) = read_cursor(cursor).ok_or_else(|| codes::VALIDATION.with("the cursor is not valid"))?;
+            let mut after = record::list_key(namespace, name, created, id).to_vec();
+            after.push(0);
+            start = after.into();
+        }
+        let found = self
+            .inner
+            .store
+            .scan(Space::Directory, &start, Some(&end), limit + 1)
+            .map_err(|error| unreadable(&error))?;
+        let mut page = ActorPage::default();
+        for (key, _) in &found {
+            let Some(id) = record::read_list_key(key) else { continue };
+            if page.actors.len() == limit {
+                page.cursor = page.actors.last().map(|last| format!("{}-{}", last.create_ts, last.id));
+                break;
+            }
+            if let Some(actor) = self.inner.stored(id)?.filter(|actor| !actor.destroying) {
+                page.actors.push(self.inner.describe(id, actor));
+            }
+        }
+        if include_destroyed && cursor.is_none() {
+            let destroyed = self.inner.destroyed.lock();
+            let same = destroyed.iter().filter(|record| record.namespace == namespace && record.name == name);
+            page.actors.extend(same.take(limit - page.actors.len().min(limit)).cloned());
+        }
+        Ok(page)
+    }
+}
+
+fn read_cursor(text: &str) -> Option<(TimestampMs, ActorId)> {
+    let (created, id) = text.split_once('-')?;
+    Some((created.parse().ok()?, id.parse().ok()?))
+}
+
+impl Inner {
+    pub(crate) fn check_namespace(&self, name: &str) -> Result<(), Failure> {
+        let mut namespaces = self.namespaces.lock();
+        if namespaces.contains(name) {
+            return Ok(());
+        }
+        let sound = !name.is_empty()
+            && name.len() <= 64
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if self.namespaces_on_request && sound && namespaces.len() < NAMESPACES_MAX {
+            namespaces.insert(name.to_owned());
+            return Ok(());
+        }
+        Err(codes::NAMESPACE_NOT_FOUND.failure())
+    }
+
+    pub(crate) fn find(&self, key: &[u8]) -> Result<Option<ActorId>, Failure> {
+        if let Some(id) = self.fresh_keys.get(key) {
+            return Ok(Some(*id));
+        }
+        let stored = self.store.get(Space::Directory, key).map_err(|error| unreadable(&error))?;
+        match stored {
+            Some(id) => match <[u8; 16]>::try_from(&id[..]) {
+                Ok(id) => Ok(Some(ActorId::from_bytes(id))),
+                Err(_) => Err(codes::INTERNAL.with("the directory is damaged")),
+            },
+            // Its creation may have become durable between the two looks.
+            None => Ok(self.fresh_keys.get(key).map(|id| *id)),
+        }
+    }
+
+    /// What is stored about an actor, durable or about to be.
+    pub(crate) fn stored(&self, id: ActorId) -> Result<Option<StoredActor>, Failure> {
+        if let Some(fresh) = self.fresh.get(&id) {
+            return Ok(Some(fresh.actor.clone()));
+        }
+        match self.store.get(Space::Directory, &record::id_key(id)).map_err(|error| unreadable(&error))? {
+            Some(bytes) => StoredActor::decode(&bytes).map(Some),
+            None => Ok(self.fresh.get(&id).map(|fresh| fresh.actor.clone())),
+        }
+    }
+
+    pub(crate) fn input(&self, id: ActorId) -> Result<Option<Bytes>, Failure> {
+        if let Some(fresh) = self.fresh.get(&id) {
+            return Ok(fresh.input.clone());
+        }
+        self.store.get(Space::Directory, &record::input_key(id)).map_err(|error| unreadable(&error))
+    }
+
+    pub(crate) fn find_or_make(
+        self: &Arc<Self>,
+        namespace: &str,
+        name: &str,
+        key: ActorKey,
+        input: Option<Bytes>,
+    ) -> Result<Resolved, Failure> {
+        let place = record::name_key(namespace, name, &key);
+        if let Some(actor) = self.find(&place)? {
+            return Ok(Resolved { actor, created: false });
+        }
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') || namespace.contains('\0') {
+            return Err(codes::VALIDATION.with("the actor name is empty, too long, or has a NUL character"));
+        }
+        if input.as_ref().is_some_and(|input| input.len() > limits::INPUT_BYTES_MAX) {
+            return Err(codes::INPUT_TOO_LARGE.failure());
+        }
+        self.check_namespace(namespace)?;
+        self.runtime()?.serves(name)?;
+        match self.fresh_keys.entry(place.clone()) {
+            Entry::Occupied(taken) => Ok(Resolved { actor: *taken.get(), created: false }),
+            Entry::Vacant(vacant) => {
+                // Under the entry's lock nobody else can make it, and one that became durable meanwhile is seen here.
+                let stored = self.store.get(Space::Directory, &place).map_err(|error| unreadable(&error))?;
+                if let Some(id) = stored.and_then(|id| <[u8; 16]>::try_from(&id[..]).ok()) {
+                    return Ok(Resolved { actor: ActorId::from_bytes(id), created: false });
+                }
+                let id = ActorId::from_bytes((self.randomness)());
+                let actor = StoredActor {
+                    name: name.to_owned(),
+                    key,
+                    namespace: namespace.to_owned(),
+                    created: (self.clock)(),
+                    destroying: false,
+                };
+                let encoded = actor.encode()?;
+                vacant.insert(id);
+                self.submit_creation(id, place, actor, encoded, input);
+                Ok(Resolved { actor: id, created: true })
+            }
+        }
+    }
+
+    fn submit_creation(
+        self: &Arc<Self>,
+        id: ActorId,
+        place: Bytes,
+        actor: StoredActor,
+        encoded: Bytes,
+        input: Option<Bytes>,
+    ) {
+        let list = record::list_key(&actor.namespace, &actor.name, actor.created, id);
+        let mut writes = vec![
+            Write::put(Space::Directory, place.clone(), Bytes::copy_from_slice(id.as_bytes())),
+            Write::put(Space::Directory, record::id_key(id), encoded),
+            Write::put(Space::Directory, list, Bytes::new()),
+        ];
+        if let Some(input) = &input {
+            writes.push(Write::put(Space::Directory, record::input_key(id), input.clone()));
+        }
+        let (tell, durable) = watch::channel(None);
+        self.fresh.insert(id, Arc::new(Fresh { actor, input, durable }));
+        let inner = self.clone();
+        self.store.submit(
+            writes,
+            CommitDone::call(move |result| {
+                let failed = result.is_err();
+                tell.send_replace(Some(result));
+                inner.fresh.remove(&id);
+                inner.fresh_keys.remove(&place);
+                if failed {
+                    // What the actor did meanwhile is lost with it: its own commits are behind this one.
+                    inner.fence(id);
+                    inner.storage_failed.notify_one();
+                }
+            }),
+        );
+    }
+
+    /// Waits until an actor's creation is durable, if it is on its way.
+    pub(crate) async fn durable(&self, id: ActorId) -> Result<(), Failure> {
+        let Some(mut durable) = self.fresh.get(&id).map(|fresh| fresh.durable.clone()) else { return Ok(()) };
+        match durable.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(Ok(()))) => Ok(()),
+            _ => Err(codes::COMMIT_FAILED.failure()),
+        }
+    }
+
+    pub(crate) fn describe(&self, id: ActorId, actor: StoredActor) -> ActorRecord {
+        let start_ts = self.slots.get(&id).and_then(|slot| slot.started());
+        let sleep_ts = match start_ts {
+            Some(_) => None,
+            None => Some(self.asleep.lock().get(&id).copied().unwrap_or(actor.created)),
+        };
+        ActorRecord {
+            id,
+            name: actor.name,
+            key: actor.key,
+            namespace: actor.namespace,
+            create_ts: actor.created,
+            start_ts,
+            sleep_ts,
+            destroy_ts: None,
+        }
+    }
+
+    pub(crate) fn remember_destroyed(&self, id: ActorId, actor: StoredActor) {
+        let record = ActorRecord {
+            sleep_ts: None,
+            start_ts: None,
+            destroy_ts: Some((self.clock)()),
+            ..self.describe(id, actor)
+        };
+        let mut destroyed = self.destroyed.lock();
+        if destroyed.len() == DESTROYED_REMEMBERED_MAX {
+            destroyed.pop_back();
+        }
+        destroyed.push_front(record);
+    }
+
+    pub(crate) fn remember_asleep(&self, id: ActorId) {
+        let mut asleep = self.asleep.lock();
+        if asleep.len() >= ASLEEP_REMEMBERED_MAX {
+            asleep.clear();
+        }
+        asleep.insert(id, (self.clock)());
+    }
+}
+
+/// Namespaces of one host.
+const NAMESPACES_MAX: usize = 10_000;

@@ -1,0 +1,114 @@
+//! Storage together with its committer, replaced as one when storage has failed.
+
+use bytes::Bytes;
+use growqr_storage::{CommitDone, CommitRequest, CommitStats, Committer, Entries, Space, Storage, StorageError, Write};
+use growqr_types::{Failure, codes};
+use parking_lot::RwLock;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Opens storage: at start, and again after it has failed.
+pub type Opener = Box<dyn Fn() -> Result<Arc<dyn Storage>, StorageError> + Send + Sync>;
+
+/// Waits between two attempts to open storage again.
+const REOPEN_PAUSE: Duration = Duration::from_millis(500);
+
+struct Open {
+    storage: Arc<dyn Storage>,
+    committer: Committer,
+}
+
+/// See the module's documentation. While storage is being opened anew, everything is refused.
+pub struct Store {
+    opener: Opener,
+    open: RwLock<Option<Arc<Open>>>,
+}
+
+impl Store {
+    /// Opens storage.
+    pub fn open(opener: Opener) -> Result<Self, StorageError> {
+        let open = Self::fresh(&opener)?;
+        Ok(Self { opener, open: RwLock::new(Some(open)) })
+    }
+
+    fn fresh(opener: &Opener) -> Result<Arc<Open>, StorageError> {
+        let storage = opener()?;
+        let committer = Committer::start(storage.clone());
+        Ok(Arc::new(Open { storage, committer }))
+    }
+
+    fn current(&self) -> Result<Arc<Open>, StorageError> {
+        self.open.read().clone().ok_or_else(|| StorageError::Refused("storage is being opened anew".to_owned()))
+    }
+
+    /// The value of a key.
+    pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        self.current()?.storage.get(space, key)
+    }
+
+    /// Entries in key order.
+    pub fn scan(&self, space: Space, start: &[u8], end: Option<&[u8]>, limit: usize) -> Result<Entries, StorageError> {
+        self.current()?.storage.scan(space, start, end, limit, false)
+    }
+
+    /// Submits writes; `done` hears how it ended.
+    pub fn submit(&self, writes: Vec<Write>, done: CommitDone) {
+        match self.current() {
+            Ok(open) => open.committer.submit(CommitRequest { writes, done }),
+            Err(error) => match done {
+                CommitDone::Call(function) => function(Err(error)),
+                CommitDone::Ticket(listener, ticket) => listener.committed(ticket, Err(error)),
+            },
+        }
+    }
+
+    /// Submits writes and waits until they are durable.
+    pub async fn commit(&self, writes: Vec<Write>) -> Result<(), StorageError> {
+        let (tell, told) = oneshot::channel();
+        self.submit(writes, CommitDone::call(move |result| drop(tell.send(result))));
+        told.await.unwrap_or_else(|_| Err(StorageError::Io("the committer ended".to_owned())))
+    }
+
+    /// The error of the first commit that failed, if one did.
+    pub fn failed(&self) -> Option<StorageError> {
+        self.open.read().as_ref().and_then(|open| open.committer.failed())
+    }
+
+    /// Counts of the committer.
+    pub fn stats(&self) -> CommitStats {
+        self.open.read().as_ref().map(|open| open.committer.stats()).unwrap_or_default()
+    }
+
+    /// Closes failed storage and opens it anew, however often that takes. Nothing is acknowledged in between.
+    pub async fn reopen(self: &Arc<Self>) {
+        let old = self.open.write().take();
+        drop(old);
+        loop {
+            let store = self.clone();
+            let opened = tokio::task::spawn_blocking(move || Self::fresh(&store.opener)).await;
+            match opened {
+                Ok(Ok(open)) => {
+                    *self.open.write() = Some(open);
+                    return;
+                }
+                Ok(Err(error)) => tracing::error!(%error, "storage can't be opened anew; trying again"),
+                Err(error) => tracing::error!(%error, "opening storage panicked; trying again"),
+            }
+            tokio::time::sleep(REOPEN_PAUSE).await;
+        }
+    }
+
+    /// Finishes what waits and closes storage.
+    pub fn close(&self) {
+        if let Some(open) = self.open.write().take() {
+            open.committer.stop();
+        }
+    }
+}
+
+/// What a caller is told about storage that can't be read.
+pub fn unreadable(error: &StorageError) -> Failure {
+    tracing::error!(%error, "storage can't be read");
+    if error.is_refusal() { codes::RESTARTING.failure() } else { codes::INTERNAL.failure() }
+}

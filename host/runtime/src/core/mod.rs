@@ -1,0 +1,373 @@
+//! The state machine of one actor: inputs in, commands out.
+//!
+//! The core decides which turn comes next, what its batch is, when its output may leave, when a deferred call is over, which timer
+//! is due, and when the actor sleeps. It has no clock, does no I/O and knows no wasm: time comes as a parameter, and whoever drives
+//! it (the actor's task, or a simulator) runs the turns and the commits and tells how they ended.
+//!
+//! Invariants: output leaves in turn order, and only after the commit of its own turn and of all before it. A failed turn leaves
+//! nothing but its error. A failed commit releases nothing any more.
+
+mod batch;
+mod connections;
+mod deferred;
+mod mail;
+pub mod record;
+mod schedule;
+mod turn;
+
+pub use connections::Connections;
+pub use mail::{Caller, Mail, Release, Reply, Turn};
+pub use turn::{Step, TurnEnd, refuse};
+
+use crate::options::{ActorLimits, ActorOptions};
+use deferred::Deferred;
+use growqr_seam::{Batch, StopReason};
+use growqr_turn::{Effect, TimerRecord, WakeReason};
+use growqr_types::{ConnectionId, Failure, Generation, OperationId, ReplyHandle, TimerId, TimestampMs, codes, limits};
+use record::{InboxRecord, Meta};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+/// What the core knows of the component: the part of its description that decides about turns.
+#[derive(Debug, Clone, Default)]
+pub struct Offer {
+    /// Actions, and whether they are read-only.
+    pub actions: HashMap<String, bool>,
+    /// Queues.
+    pub queues: HashSet<String>,
+    /// Hooks that it wants called.
+    pub hooks: Hooks,
+    /// Version of its state's shape.
+    pub state_version: u32,
+    /// The oldest version that it can migrate from.
+    pub migrates_from: u32,
+}
+
+/// Hooks that a component wants called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct Hooks {
+    pub create: bool,
+    pub wake: bool,
+    pub before_connect: bool,
+    pub connect: bool,
+    pub disconnect: bool,
+    pub subscribe: bool,
+    pub request: bool,
+    pub socket: bool,
+    pub message: bool,
+    pub sandbox_event: bool,
+    pub effect_result: bool,
+    pub check: bool,
+    pub sleep: bool,
+    pub destroy: bool,
+}
+
+/// What an actor is started with, as read from its keys.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Its numbers; none for an actor that has none yet.
+    pub meta: Option<Meta>,
+    /// Pending timers.
+    pub timers: BTreeMap<TimerId, TimerRecord>,
+    /// Unfinished effects.
+    pub outbox: BTreeMap<OperationId, Effect>,
+    /// Connections that were open when the host died.
+    pub dead_connections: Vec<growqr_turn::Connection>,
+    /// Calls of other actors that were deferred, and their answers.
+    pub handles: HashMap<ReplyHandle, Option<Result<growqr_types::Json, Failure>>>,
+    /// What its creator passed.
+    pub input: Option<String>,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Next {
+    /// Run this turn, then call [`Core::finish`].
+    Turn(Box<Turn>),
+    /// Nothing to be done; ask again.
+    Again,
+    /// The hooks of the start have run: whoever started the actor may be told. Ask again.
+    Started,
+    /// Wait for mail, for a commit, or until this time.
+    Wait(Option<TimestampMs>),
+    /// Wait for a commit only.
+    WaitCommit,
+    /// Ask the engine to be put to sleep, then wait.
+    AskSleep,
+    /// Ask the engine to be destroyed, then wait.
+    AskDestroy,
+    /// It is over: drop everything.
+    Exit,
+}
+
+/// A turn that was executed and is not released yet.
+#[derive(Debug)]
+struct Pending<R> {
+    /// The commit that it waits for.
+    ticket: u64,
+    releases: Vec<Release<R>>,
+    ephemeral: Option<ConnectionId>,
+}
+
+/// What came of a turn.
+#[derive(Debug)]
+pub struct Finish<R> {
+    /// To be committed under this ticket.
+    pub commit: Option<(u64, Batch)>,
+    /// May leave now.
+    pub releases: Vec<Release<R>>,
+    /// The instance must be dropped.
+    pub drop_instance: bool,
+}
+
+impl<R> Default for Finish<R> {
+    fn default() -> Self {
+        Self { commit: None, releases: Vec::new(), drop_instance: false }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Hooks of the start are still to run.
+    Starting,
+    Running,
+    /// Told to stop; what waits is still handled for `Sleep` and `Shutdown`.
+    Stopping(StopReason),
+    /// The last hook has run; commits are awaited.
+    Draining,
+    Exited,
+}
+
+/// The state machine. See the module's documentation.
+pub struct Core<R> {
+    options: Arc<ActorOptions>,
+    actor_limits: Arc<ActorLimits>,
+    offer: Arc<Offer>,
+    generation: Generation,
+    phase: Phase,
+    meta: Meta,
+    stored_meta: Option<Meta>,
+    connections: Arc<Connections>,
+    queue: VecDeque<(Mail<R>, TimestampMs)>,
+    urgent: VecDeque<turn::Job<R>>,
+    current: Option<turn::Job<R>>,
+    pending: VecDeque<Pending<R>>,
+    next_ticket: u64,
+    next_handle: u32,
+    deferred: HashMap<ReplyHandle, Deferred<R>>,
+    deadlines: BTreeSet<(TimestampMs, ReplyHandle)>,
+    timers: Arc<BTreeMap<TimerId, TimerRecord>>,
+    timer_due: Option<TimestampMs>,
+    timer_failures: HashMap<TimerId, (u32, TimestampMs)>,
+    outbox: BTreeMap<OperationId, Effect>,
+    effect_failures: HashMap<OperationId, u32>,
+    inbox: HashMap<growqr_types::ActorId, (InboxRecord, u64)>,
+    handles: HashMap<ReplyHandle, Option<Result<growqr_types::Json, Failure>>>,
+    alarm: Option<TimestampMs>,
+    state_sizes: HashMap<String, usize>,
+    start_failure: Option<Failure>,
+    failures: u32,
+    paused_until: TimestampMs,
+    last_activity: TimestampMs,
+    wants_sleep: bool,
+    asked_sleep: bool,
+    wants_destroy: bool,
+    asked_destroy: bool,
+    restart_wake: bool,
+    stop_deadline: Option<TimestampMs>,
+}
+
+/// Everything that a core is made of.
+pub struct CoreInput {
+    /// Options.
+    pub options: Arc<ActorOptions>,
+    /// Limits.
+    pub limits: Arc<ActorLimits>,
+    /// What the component offers.
+    pub offer: Arc<Offer>,
+    /// Generation.
+    pub generation: Generation,
+    /// Connections that outlived the last instance.
+    pub connections: Arc<Connections>,
+    /// What was stored.
+    pub loaded: Loaded,
+}
+
+impl<R> Core<R> {
+    /// An actor that is starting.
+    pub fn new(input: CoreInput, now: TimestampMs) -> Self {
+        let CoreInput { options, limits, offer, generation, connections, loaded } = input;
+        let stored_meta = loaded.meta.clone();
+        let meta = loaded.meta.unwrap_or_else(|| Meta::new(offer.state_version));
+        let mut core = Self {
+            options,
+            actor_limits: limits,
+            generation,
+            phase: Phase::Starting,
+            connections,
+            queue: VecDeque::new(),
+            urgent: VecDeque::new(),
+            current: None,
+            pending: VecDeque::new(),
+            next_ticket: 1,
+            next_handle: 1,
+            deferred: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            alarm: None,
+            timer_due: None,
+            timers: Arc::new(loaded.timers),
+            timer_failures: HashMap::new(),
+            outbox: loaded.outbox,
+            effect_failures: HashMap::new(),
+            inbox: HashMap::new(),
+            handles: loaded.handles,
+            state_sizes: HashMap::new(),
+            start_failure: None,
+            failures: 0,
+            paused_until: 0,
+            last_activity: now,
+            wants_sleep: false,
+            asked_sleep: false,
+            wants_destroy: false,
+            asked_destroy: false,
+            restart_wake: false,
+            stop_deadline: None,
+            meta,
+            stored_meta,
+            offer,
+        };
+        core.timer_due = core.next_timer_due();
+        // What the engine has is not known to this instance; it is what the last commit left, which is computed the same way.
+        core.alarm = core.wanted_alarm();
+        core.queue_start_jobs(loaded.input, loaded.dead_connections);
+        core
+    }
+
+    fn queue_start_jobs(&mut self, input: Option<String>, dead: Vec<growqr_turn::Connection>) {
+        let reason = if self.meta.created { WakeReason::Woken } else { WakeReason::Created };
+        if !self.meta.created {
+            self.urgent.push_back(turn::Job::Create(input));
+        } else if self.meta.state_version != self.offer.state_version {
+            self.urgent.push_back(turn::Job::Migrate(self.meta.state_version, self.offer.state_version));
+        }
+        if self.offer.hooks.wake {
+            self.urgent.push_back(turn::Job::Wake(reason));
+        }
+        self.urgent.extend(dead.into_iter().map(turn::Job::Disconnect));
+        self.urgent.push_back(turn::Job::Started);
+    }
+
+    /// The effects that were unfinished when the actor was started; the driver runs them again.
+    pub fn unfinished_effects(&self) -> Vec<(OperationId, Effect)> {
+        self.outbox.iter().map(|(operation, effect)| (*operation, effect.clone())).collect()
+    }
+
+    /// Gives mail. The driver bounds how much waits.
+    pub fn deliver(&mut self, mail: Mail<R>, now: TimestampMs) {
+        match mail {
+            Mail::Stop(reason) => self.stop(reason, now),
+            mail => {
+                self.asked_sleep = false;
+                self.queue.push_back((mail, now));
+            }
+        }
+    }
+
+    fn stop(&mut self, reason: StopReason, now: TimestampMs) {
+        match self.phase {
+            Phase::Exited | Phase::Draining | Phase::Stopping(StopReason::Destroy | StopReason::Lost) => {}
+            _ if reason == StopReason::Lost => self.phase = Phase::Exited,
+            _ => {
+                let grace = self.options.sleep_grace_period.as_millis() as TimestampMs;
+                self.stop_deadline = Some(now.saturating_add(grace));
+                self.phase = Phase::Stopping(reason);
+            }
+        }
+    }
+
+    /// Numbers that others may see.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// The oldest effect that is not finished, or the next id: receivers may forget what is below.
+    pub fn floor(&self) -> OperationId {
+        self.outbox.keys().next().copied().unwrap_or(self.meta.next_id)
+    }
+
+    /// Timers as the last turn left them.
+    pub fn timers(&self) -> &Arc<BTreeMap<TimerId, TimerRecord>> {
+        &self.timers
+    }
+
+    /// The next free id.
+    pub fn next_id(&self) -> u64 {
+        self.meta.next_id
+    }
+
+    /// Whether anything is executed and not durable yet.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Why the actor could not start, if so.
+    pub fn start_failure(&self) -> Option<&Failure> {
+        self.start_failure.as_ref()
+    }
+
+    /// A commit has ended. What is returned may leave now.
+    pub fn committed(&mut self, ticket: u64, durable: bool) -> Vec<Release<R>> {
+        if !durable {
+            self.phase = Phase::Exited;
+        }
+        let mut releases = Vec::new();
+        while self.pending.front().is_some_and(|pending| pending.ticket <= ticket) {
+            let Some(pending) = self.pending.pop_front() else { break };
+            if durable {
+                releases.extend(pending.releases);
+            } else {
+                // Whether the turn was kept is not known; the one who waits is told so, and nothing else leaves.
+                releases.extend(pending.releases.into_iter().filter_map(|release| match release {
+                    Release::Reply(to, reply) => {
+                        Some(Release::Reply(to, reply.replaced(codes::COMMIT_FAILED.failure())))
+                    }
+                    _ => None,
+                }));
+            }
+            if let Some(connection) = pending.ephemeral {
+                self.connections.remove(connection);
+            }
+        }
+        self.inbox.retain(|_, (_, written)| *written > ticket);
+        releases
+    }
+
+    /// Everybody who still waits is told why nobody will answer. For the end of the actor.
+    pub fn abandon(&mut self, failure: &Failure) -> Vec<Release<R>> {
+        let mut releases = Vec::new();
+        for pending in self.pending.drain(..) {
+            releases.extend(pending.releases.into_iter().filter_map(|release| match release {
+                Release::Reply(to, reply) => Some(Release::Reply(to, reply.replaced(codes::COMMIT_FAILED.failure()))),
+                _ => None,
+            }));
+        }
+        self.deadlines.clear();
+        for (_, deferred) in self.deferred.drain() {
+            releases.extend(deferred.fail(failure.clone()));
+        }
+        releases
+    }
+}
+
+impl Reply {
+    fn replaced(self, failure: Failure) -> Self {
+        match self {
+            Self::Value(_) => Self::Value(Err(failure)),
+            Self::Response(_) => Self::Response(Err(failure)),
+            Self::Accepted(_) => Self::Accepted(Err(failure)),
+        }
+    }
+}
+
+const _: () = assert!(limits::TURNS_UNCOMMITTED_MAX > 0);
