@@ -4,6 +4,7 @@
 //! Invariant: no panic of the storage engine gets out of here, and after a failed commit nothing more is written.
 
 use crate::folder::FolderLock;
+use crate::journal;
 use crate::{Entries, FORMAT_VERSION, Space, Storage, StorageError, Write};
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 const STORE_FOLDER: &str = "store";
 /// In [`Space::Host`]: the version of the layout, as decimal text.
 const FORMAT_KEY: &[u8] = b"storage/format";
+/// In [`Space::Host`]: the number of the journal that the last start closed.
+const JOURNAL_KEY: &[u8] = b"storage/journal";
 
 /// How much memory and how many files the store may use.
 #[derive(Debug, Clone)]
@@ -71,15 +74,28 @@ impl FjallStorage {
     /// Opens the data folder, or makes it. All that was committed is there, and nothing of a commit that was cut off.
     pub fn open(folder: &Path, options: FjallOptions) -> Result<Self, StorageError> {
         let lock = FolderLock::take(folder)?;
+        let store = folder.join(STORE_FOLDER);
+        let replayed = journal::check_all(&store)?;
         let (database, keyspaces) = guarded(folder, || open_store(folder, &options))??;
         let storage = Self { keyspaces, database, folder: folder.to_owned(), failed: Mutex::new(None), _lock: lock };
+        // Before anything is written: a newer host's folder must stay as it is.
         storage.check_format()?;
+        if let Some(replayed) = replayed
+            && journal::newest(&store)?.is_some_and(|newest| newest == replayed)
+        {
+            storage.begin_new_journal(&replayed)?;
+        }
         Ok(storage)
     }
 
     /// Bytes on disk, journal included.
     pub fn disk_bytes(&self) -> Result<u64, StorageError> {
         self.run(|| self.database.disk_space())
+    }
+
+    fn begin_new_journal(&self, replayed: &journal::JournalFile) -> Result<(), StorageError> {
+        let host = self.keyspace(Space::Host);
+        guarded(&self.folder, || journal::begin_new(&self.database, &self.keyspaces, host, JOURNAL_KEY, replayed))?
     }
 
     fn check_format(&self) -> Result<(), StorageError> {

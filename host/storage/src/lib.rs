@@ -12,6 +12,8 @@ mod committer;
 mod error;
 mod fjall_storage;
 mod folder;
+mod journal;
+mod journal_check;
 mod memory;
 mod stats;
 
