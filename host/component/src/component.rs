@@ -1,0 +1,107 @@
+//! A component that was checked, compiled and linked.
+
+use crate::bindings::AgentPre;
+use crate::describe::{self, Description};
+use crate::engine::Inner;
+use crate::instance::{Instance, detail};
+use crate::store::{InstanceLimits, StoreData, new_store};
+use crate::tier::Tier;
+use growqr_types::{Failure, Json, codes};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use wasmtime::component::Component as Compiled;
+
+/// A component, ready to be instantiated. It keeps its engine alive.
+pub struct Component {
+    pub(crate) agent: AgentPre<StoreData>,
+    pub(crate) engine: Arc<Inner>,
+    hash: String,
+    size: usize,
+    tier: Tier,
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Component").field("hash", &self.hash).field("tier", &self.tier).finish_non_exhaustive()
+    }
+}
+
+impl Component {
+    /// Maps native code of this host's own cache and links it in the first tier that admits it.
+    pub(crate) fn link(
+        engine: Arc<Inner>,
+        file: &Path,
+        hash: String,
+        size: usize,
+        wanted: Tier,
+    ) -> Result<Self, Failure> {
+        let mut refused = None;
+        for tier in Tier::ALL.into_iter().skip_while(|tier| *tier != wanted) {
+            // SAFETY: the file is in the host's own cache directory, was written by this host from the output of its own compiler child,
+            // and its digest was compared just before. `a_damaged_cache_file_is_compiled_anew` tests that nothing else gets here.
+            #[allow(unsafe_code)]
+            let compiled = unsafe { Compiled::deserialize_file(&engine.tier(tier).engine, file) };
+            match compiled {
+                Ok(compiled) => {
+                    let agent = bind(&engine, tier, &compiled)?;
+                    return Ok(Self { agent, engine, hash, size, tier });
+                }
+                Err(error) => refused = Some(error),
+            }
+        }
+        let error = refused.map(|error| format!("{error:#}")).unwrap_or_default();
+        Err(codes::COMPONENT_STRUCTURE.with(format!("the component does not fit into an instance slot: {error}")))
+    }
+
+    /// SHA-256 of the component's bytes, as hexadecimal digits.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Bytes of the component.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The pool that its instances come from.
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// Asks the component in a scratch instance what it says about an actor.
+    pub async fn describe(&self, actor: &str, config: Arc<BTreeMap<String, Json>>) -> Result<Description, Failure> {
+        let _place = self.engine.scratch().await?;
+        describe::run(self, actor, config).await
+    }
+
+    /// Makes an instance. Fails with `actor.overloaded` when no slot is free.
+    pub async fn instantiate(self: &Arc<Self>, limits: &InstanceLimits) -> Result<Instance, Failure> {
+        let tier = self.engine.tier(self.tier);
+        let slot = tier.slot()?;
+        let mut store = new_store(&tier.engine, limits).map_err(|error| start_failed(&error))?;
+        match self.agent.instantiate_async(&mut store).await {
+            Ok(agent) => Ok(Instance::new(store, agent, limits.clone(), self.clone(), slot)),
+            Err(error) if store.data().limiter.refused => {
+                tracing::debug!(component = self.hash, error = detail(&error), "an instance needs too much memory");
+                Err(codes::LIMIT_MEMORY.failure())
+            }
+            Err(error) => Err(start_failed(&error)),
+        }
+    }
+}
+
+fn start_failed(error: &wasmtime::Error) -> Failure {
+    tracing::warn!(error = detail(error), "an instance can't be made");
+    codes::START_FAILED.failure()
+}
+
+/// Links a component and compares the types of its imports and exports with the contract.
+fn bind(engine: &Inner, tier: Tier, compiled: &Compiled) -> Result<AgentPre<StoreData>, Failure> {
+    let linked = engine.tier(tier).linker.instantiate_pre(compiled).map_err(|error| {
+        codes::COMPONENT_IMPORT.with(format!("an import does not have the type that the contract gives it: {error:#}"))
+    })?;
+    AgentPre::new(linked).map_err(|error| {
+        codes::COMPONENT_EXPORT.with(format!("an export does not have the type that the contract gives it: {error:#}"))
+    })
+}

@@ -1,0 +1,197 @@
+//! The engine: compiles, checks, links and places components.
+
+use crate::accept::{self, ComponentLimits};
+use crate::bindings::Agent;
+use crate::compile::{Compiler, CompilerCommand};
+use crate::component::Component;
+use crate::store::StoreData;
+use crate::tier::Tier;
+use anyhow::Context;
+use bytes::Bytes;
+use growqr_types::{Failure, codes};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::component::{HasSelf, Linker};
+
+/// How an engine is made.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Live instances of the standard tier. None: as many as the machine's mappings allow, [`SLOTS_MAX`] at most.
+    pub slots: Option<usize>,
+    /// Live instances of the runtime tier. None: a sixteenth of the standard tier's, [`RUNTIME_SLOTS_MAX`] at most.
+    pub runtime_slots: Option<usize>,
+    /// Where native code is kept. Only the host may write there.
+    pub cache_dir: PathBuf,
+    /// The child that compiles.
+    pub compiler: CompilerCommand,
+}
+
+/// Live instances of the standard tier, whatever the machine allows: each reserves 4 GiB of a 47-bit address space.
+pub const SLOTS_MAX: usize = 10_000;
+/// Live instances of the runtime tier.
+pub const RUNTIME_SLOTS_MAX: usize = 512;
+/// Standard slots for each runtime slot.
+const STANDARD_PER_RUNTIME: usize = 16;
+/// Instances beside the slots, for `describe`.
+const SCRATCH_SLOTS: usize = 4;
+/// Memory mappings that one live instance of the standard tier costs, its stack included.
+const MAPPINGS_PER_SLOT: usize = 6;
+/// Memory mappings that one live instance of the runtime tier costs.
+const MAPPINGS_PER_RUNTIME_SLOT: usize = 14;
+/// Memory mappings for everything else in the process.
+const MAPPINGS_RESERVED: usize = 5_000;
+/// What Linux allows unless it was told otherwise; taken when the setting can't be read.
+const MAPPINGS_DEFAULT: usize = 65_530;
+/// How often a guest that computes is looked at.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The place where engines and stores are made. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    tiers: [TierEngine; 2],
+    compiler: Compiler,
+    scratch: Arc<Semaphore>,
+    /// Ends the ticker when it is dropped.
+    _ticker: Sender<()>,
+}
+
+pub(crate) struct TierEngine {
+    pub(crate) engine: wasmtime::Engine,
+    pub(crate) linker: Linker<StoreData>,
+    slots: usize,
+    free: Arc<Semaphore>,
+}
+
+impl TierEngine {
+    fn new(tier: Tier, slots: usize) -> anyhow::Result<Self> {
+        let pool = u32::try_from(slots + SCRATCH_SLOTS).context("too many slots")?;
+        let engine = tier.engine(pool).map_err(anyhow::Error::from).with_context(|| {
+            format!("the pool of {slots} {tier:?} slots can't be reserved; use fewer slots, or raise the address space limit")
+        })?;
+        let mut linker = Linker::new(&engine);
+        Agent::add_to_linker::<_, HasSelf<_>>(&mut linker, |data| data).map_err(anyhow::Error::from)?;
+        Ok(Self { engine, linker, slots, free: Arc::new(Semaphore::new(slots)) })
+    }
+
+    /// Takes a slot for a live instance, if one is free.
+    pub(crate) fn slot(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.free.clone().try_acquire_owned().map_err(|_| {
+            codes::OVERLOADED
+                .with(format!("all {} instance slots of this host are in use; try again later", self.slots))
+        })
+    }
+}
+
+impl Engine {
+    /// Makes an engine and starts its ticker, which ends when the engine and everything made by it is dropped.
+    pub fn new(options: EngineOptions) -> anyhow::Result<Self> {
+        let slots = options.slots.unwrap_or_else(|| default_slots(mappings_max())).clamp(1, SLOTS_MAX);
+        let runtime = options.runtime_slots.unwrap_or(slots / STANDARD_PER_RUNTIME).clamp(1, RUNTIME_SLOTS_MAX);
+        let tiers = [TierEngine::new(Tier::Standard, slots)?, TierEngine::new(Tier::Runtime, runtime)?];
+        let (ticker, stop) = channel();
+        let engines = [tiers[0].engine.clone(), tiers[1].engine.clone()];
+        std::thread::Builder::new()
+            .name("growqr-epoch".to_owned())
+            .spawn(move || tick(&engines, &stop))
+            .context("the ticker thread can't be started")?;
+        let compiler = Compiler::new(options.cache_dir, options.compiler)?;
+        let scratch = Arc::new(Semaphore::new(SCRATCH_SLOTS));
+        Ok(Self { inner: Arc::new(Inner { tiers, compiler, scratch, _ticker: ticker }) })
+    }
+
+    /// Live instances of the standard tier at the most.
+    pub fn slots(&self) -> usize {
+        self.inner.tier(Tier::Standard).slots
+    }
+
+    /// Live instances of a tier at the most.
+    pub fn tier_slots(&self, tier: Tier) -> usize {
+        self.inner.tier(tier).slots
+    }
+
+    /// Instances that could be made now in a tier.
+    pub fn free_slots(&self, tier: Tier) -> usize {
+        self.inner.tier(tier).free.available_permits()
+    }
+
+    /// Checks a component, compiles it in a limited child or takes it from the cache, links it, and gives it ready to be instantiated.
+    pub async fn load(&self, wasm: Bytes, limits: &ComponentLimits) -> Result<Arc<Component>, Failure> {
+        let (checked, limits) = (wasm.clone(), limits.clone());
+        let bounds = limits.clone();
+        let accepted = blocking(move || accept::check(&checked, &bounds)).await??;
+        let size = wasm.len();
+        let hash = accepted.hash;
+        let file =
+            self.inner.compiler.compiled(&self.inner.tiers[0].engine, wasm, &hash, accepted.tier, &limits).await?;
+        let inner = self.inner.clone();
+        blocking(move || Component::link(inner, &file, hash, size, accepted.tier)).await?.map(Arc::new)
+    }
+}
+
+impl Inner {
+    pub(crate) fn tier(&self, tier: Tier) -> &TierEngine {
+        match tier {
+            Tier::Standard => &self.tiers[0],
+            Tier::Runtime => &self.tiers[1],
+        }
+    }
+
+    /// Waits for a place to run `describe`.
+    pub(crate) async fn scratch(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.scratch.clone().acquire_owned().await.map_err(|_| codes::INTERNAL.failure())
+    }
+}
+
+/// Runs work that takes a while off the asynchronous threads.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a blocking task of the component engine failed");
+        codes::INTERNAL.failure()
+    })
+}
+
+fn tick(engines: &[wasmtime::Engine; 2], stop: &Receiver<()>) {
+    while stop.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+        for engine in engines {
+            engine.increment_epoch();
+        }
+    }
+}
+
+fn mappings_max() -> usize {
+    let setting = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+    setting.trim().parse().unwrap_or(MAPPINGS_DEFAULT)
+}
+
+/// As many slots as leave mappings for the runtime tier and for everything else. Running out of mappings can't be survived.
+fn default_slots(mappings_max: usize) -> usize {
+    let free = mappings_max.saturating_sub(MAPPINGS_RESERVED);
+    let with_share =
+        free * STANDARD_PER_RUNTIME / (MAPPINGS_PER_SLOT * STANDARD_PER_RUNTIME + MAPPINGS_PER_RUNTIME_SLOT);
+    let with_all_runtime = free.saturating_sub(RUNTIME_SLOTS_MAX * MAPPINGS_PER_RUNTIME_SLOT) / MAPPINGS_PER_SLOT;
+    with_share.max(with_all_runtime).clamp(1, SLOTS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_stay_within_the_mappings_of_the_machine() {
+        for mappings in [0, 5_000, 6_000, 65_530, 262_144, 1_048_576] {
+            let slots = default_slots(mappings);
+            let runtime = (slots / STANDARD_PER_RUNTIME).clamp(1, RUNTIME_SLOTS_MAX);
+            let used = slots * MAPPINGS_PER_SLOT + runtime * MAPPINGS_PER_RUNTIME_SLOT + MAPPINGS_RESERVED;
+            assert!(used <= mappings || slots == 1, "{mappings}: {slots} slots use {used}");
+        }
+        assert_eq!(default_slots(1_048_576), SLOTS_MAX);
+        assert!(default_slots(65_530) > 8_000);
+    }
+}
