@@ -18,6 +18,10 @@ use wasmtime::{Store, Trap, WasmBacktrace};
 /// Bytes of the detail of one failed turn.
 const DETAIL_BYTES_MAX: usize = 16 << 10;
 
+/// How long after the deadline a call that waits is given up. A guest that computes is interrupted within this time, and an interrupt says
+/// more: it has a backtrace.
+const INTERRUPT_GRACE: Duration = Duration::from_millis(20);
+
 /// A live instance: one guest's memory. Dropping it frees its slot.
 pub struct Instance {
     // The store comes first: its memory must be back in the pool before the slot is free.
@@ -109,7 +113,7 @@ async fn bounded<T>(mut call: Pin<&mut impl Future<Output = T>>, until: Instant)
     if let Poll::Ready(value) = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
         return Some(value);
     }
-    tokio::time::timeout_at(until.into(), call).await.ok()
+    tokio::time::timeout_at((until + INTERRUPT_GRACE).into(), call).await.ok()
 }
 
 /// What a caller is told when the message was not handled in time.

@@ -48,19 +48,12 @@ impl Default for InstanceLimits {
     }
 }
 
-/// What a guest may use right now.
-enum World {
-    /// No import: the instance is being built, or lies idle.
-    Nothing,
-    /// Only `log` and `config`: `describe` runs.
-    Describe(Box<Scope>),
-    /// Everything: a turn runs.
-    Turn(Scope),
-}
-
 /// What every store of this crate holds.
 pub(crate) struct StoreData {
-    world: World,
+    /// None while the instance is being built, or lies idle: then there is no import that works.
+    scope: Option<Scope>,
+    /// `describe` runs, without an actor: only `log` and `config` work.
+    describing: bool,
     deadline: Instant,
     pub(crate) limiter: Limiter,
 }
@@ -68,45 +61,37 @@ pub(crate) struct StoreData {
 impl StoreData {
     /// Lets the guest act in a turn until the deadline.
     pub(crate) fn begin_turn(&mut self, scope: Scope, deadline: Instant) {
-        self.world = World::Turn(scope);
-        self.deadline = deadline;
-        self.limiter.refused = false;
+        self.begin(scope, false, deadline);
     }
 
     /// Lets the guest describe itself until the deadline.
     pub(crate) fn begin_describe(&mut self, scope: Scope, deadline: Instant) {
-        self.world = World::Describe(Box::new(scope));
+        self.begin(scope, true, deadline);
+    }
+
+    fn begin(&mut self, scope: Scope, describing: bool, deadline: Instant) {
+        self.scope = Some(scope);
+        self.describing = describing;
         self.deadline = deadline;
         self.limiter.refused = false;
     }
 
     /// Takes the scope back.
     pub(crate) fn end(&mut self) -> Option<Scope> {
-        match std::mem::replace(&mut self.world, World::Nothing) {
-            World::Nothing => None,
-            World::Describe(scope) => Some(*scope),
-            World::Turn(scope) => Some(scope),
-        }
+        self.scope.take()
     }
 
     /// The turn's scope, for every import that needs an actor.
     pub(crate) fn turn(&mut self) -> Result<&mut Scope, TurnFailure> {
-        match &mut self.world {
-            World::Turn(scope) => Ok(scope),
-            World::Describe(_) => {
-                Err(outside("`describe` is called without an actor: only `log` and `config` work in it"))
-            }
-            World::Nothing => Err(outside("an import was called outside of a turn")),
+        if self.describing {
+            return Err(outside("`describe` is called without an actor: only `log` and `config` work in it"));
         }
+        self.scope()
     }
 
     /// The scope for the imports that `describe` may use.
     pub(crate) fn scope(&mut self) -> Result<&mut Scope, TurnFailure> {
-        match &mut self.world {
-            World::Turn(scope) => Ok(scope),
-            World::Describe(scope) => Ok(scope),
-            World::Nothing => Err(outside("an import was called outside of a turn")),
-        }
+        self.scope.as_mut().ok_or_else(|| outside("an import was called outside of a turn"))
     }
 }
 
@@ -181,7 +166,8 @@ impl ResourceLimiter for Limiter {
 /// Makes a store. There is no other place that does, so no store is without bounds.
 pub(crate) fn new_store(engine: &wasmtime::Engine, limits: &InstanceLimits) -> wasmtime::Result<Store<StoreData>> {
     let data = StoreData {
-        world: World::Nothing,
+        scope: None,
+        describing: false,
         deadline: Instant::now() + limits.instantiate_timeout,
         limiter: Limiter {
             memory_bytes: 0,
@@ -196,10 +182,15 @@ pub(crate) fn new_store(engine: &wasmtime::Engine, limits: &InstanceLimits) -> w
     store.set_hostcall_fuel(limits.transfer_bytes_max);
     store.set_max_component_handles(limits.handles_max);
     store.set_epoch_deadline(EPOCH_TICKS);
-    // A guest that computes gives its worker back every tick, so that it can't hold up others, and ends at its deadline.
+    // A guest that computes gives its worker back every tick, so that it can't hold up others, and ends at its deadline. Tokio's own
+    // yield lets the worker look at timers and sockets first; a plain wake would keep the queue from ever being empty.
     store.epoch_deadline_callback(|store| {
         let over = Instant::now() >= store.data().deadline;
-        Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(EPOCH_TICKS) })
+        Ok(if over {
+            UpdateDeadline::Interrupt
+        } else {
+            UpdateDeadline::YieldCustom(EPOCH_TICKS, Box::pin(tokio::task::yield_now()))
+        })
     });
     Ok(store)
 }

@@ -1,5 +1,7 @@
 //! Every way in which a guest can go wrong, each followed by a good call on a new instance in the same process.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use growqr_component::{CompilerCommand, InstanceLimits};
@@ -16,14 +18,19 @@ fn engine() -> Bench {
 type Detail = Option<&'static str>;
 
 async fn check(message: Message, code: &Code, detail: Detail) {
-    check_named(message, (code.group, code.code), detail).await;
+    check_named(message, LONG, (code.group, code.code), detail).await;
 }
 
-async fn check_named(message: Message, expected: (&str, &str), detail: Detail) {
+/// A message that is never done.
+async fn check_late(message: Message, code: &Code, detail: Detail) {
+    check_named(message, Duration::from_millis(150), (code.group, code.code), detail).await;
+}
+
+async fn check_named(message: Message, deadline: Duration, expected: (&str, &str), detail: Detail) {
     let name = format!("{message:?}");
     let bench = engine();
     let component = bench.guest().await;
-    let (report, instance) = call_once(&component, message, Duration::from_millis(150)).await;
+    let (report, instance) = call_once(&component, message, deadline).await;
     let failure = report.result.unwrap_err().0;
     assert_eq!((failure.group.as_ref(), failure.code.as_ref()), expected, "{name}: {:?}", report.detail);
     assert_eq!(report.usable, detail.is_none(), "{name}");
@@ -40,8 +47,8 @@ async fn check_named(message: Message, expected: (&str, &str), detail: Detail) {
 
 #[tokio::test]
 async fn an_endless_loop_ends_at_the_deadline() {
-    check(action("loop", "[]"), &codes::ACTION_TIMED_OUT, Some("growqr_component_guest")).await;
-    check(timer("loop"), &codes::CALLBACK_TIMED_OUT, Some("interrupt")).await;
+    check_late(action("loop", "[]"), &codes::ACTION_TIMED_OUT, Some("growqr_component_guest")).await;
+    check_late(timer("loop"), &codes::CALLBACK_TIMED_OUT, Some("interrupt")).await;
 }
 
 #[tokio::test]
@@ -71,8 +78,8 @@ async fn an_answer_over_the_limit_is_refused() {
 
 #[tokio::test]
 async fn a_failure_of_the_guest_is_passed_on() {
-    check_named(action("fail", "[]"), ("user", "no"), None).await;
-    check_named(action("fail-guard", "[]"), ("user", "actor_ready_timeout"), None).await;
+    check_named(action("fail", "[]"), LONG, ("user", "no"), None).await;
+    check_named(action("fail-guard", "[]"), LONG, ("user", "actor_ready_timeout"), None).await;
 }
 
 #[tokio::test]
@@ -87,7 +94,7 @@ async fn a_refusal_of_the_scope_fails_the_turn() {
 
 #[tokio::test]
 async fn a_host_call_that_waits_ends_at_the_deadline() {
-    check(action("slow", "[]"), &codes::ACTION_TIMED_OUT, Some("host call")).await;
+    check_late(action("slow", "[]"), &codes::ACTION_TIMED_OUT, Some("host call")).await;
 }
 
 #[tokio::test]

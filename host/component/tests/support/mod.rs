@@ -1,6 +1,6 @@
 //! What the tests and the bench share: the guest, an engine, scopes and messages.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use bytes::Bytes;
 use growqr_component::{
