@@ -1,1 +1,17 @@
-//! End-to-end tests: real binary, real clients.
+//! End-to-end tests: the real host, real components, the real clients.
+//!
+//! This library starts what the tests talk to: [`Host`] is the program `growqr` with a data folder of its own, [`Script`] a small
+//! program of `js/` under Node with the official client. The tests are in `tests/`, one program per area.
+//!
+//! Invariant: a test waits for a condition, with a bound, and never for a time. A host that logs an error which its test did not
+//! announce fails the test. Deliberately absent: knowledge of how the host works inside.
+
+mod files;
+mod host;
+mod results;
+mod script;
+
+pub use files::{component, random, repository, staged};
+pub use host::{Deployment, Host};
+pub use results::{ENCODINGS, Results};
+pub use script::{Script, node_eval};

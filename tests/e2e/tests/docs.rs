@@ -85,7 +85,12 @@ fn shown(name: &str, value: &str) -> String {
         }
     }
     let digits = count.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
-    if is_bytes { format!("{} bytes", groups.join(",")) } else { groups.join(",") }
+    let mut grouped = String::new();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    if is_bytes { format!("{grouped} bytes") } else { grouped }
 }

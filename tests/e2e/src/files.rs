@@ -1,0 +1,40 @@
+//! Where things are.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The built component of an actor of this repository; says how to build it when it is not there.
+pub fn component(actor: &str) -> PathBuf {
+    let folders = [repository().join("examples").join(actor), repository().join("actors/test").join(actor)];
+    let folder = folders.iter().find(|folder| folder.join("Cargo.toml").is_file());
+    let folder = folder.unwrap_or_else(|| panic!("no actor crate is called {actor}"));
+    let file = folder.join("dist").join(actor).with_extension("wasm");
+    assert!(file.is_file(), "{} is not built: run `cargo xtask build --actors-only`", file.display());
+    file
+}
+
+/// A program that cargo built beside this test.
+pub fn staged(variable: &str, program: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
+        return PathBuf::from(path);
+    }
+    let test = std::env::current_exe().expect("the test knows its own path");
+    let folder = test.parent().and_then(Path::parent).expect("tests are in target/<profile>/deps");
+    let path = folder.join(program);
+    assert!(path.is_file(), "{} is not built: run `cargo xtask build --profile dev`", path.display());
+    path
+}
+
+/// A number that differs from test to test and from run to run.
+pub fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u64(COUNT.fetch_add(1, Ordering::Relaxed));
+    hasher.finish()
+}

@@ -1,0 +1,222 @@
+//! The program `growqr`, as an operator runs it.
+
+use crate::files::{component, staged};
+use serde_json::{Map, Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long the host may take to say that it listens. Compiling the components counts; a loaded machine needs some of it.
+const START_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long the host may take to stop.
+const STOP_TIME_MAX: Duration = Duration::from_secs(20);
+/// How many lines of the log a failing test shows.
+const LOG_LINES_SHOWN: usize = 60;
+
+/// What a host is to serve.
+#[derive(Clone)]
+pub struct Deployment {
+    actors: Map<String, Value>,
+}
+
+impl Deployment {
+    /// The built components of this repository by these names, with default options.
+    pub fn of(actors: &[&str]) -> Self {
+        let mut deployment = Self { actors: Map::new() };
+        for actor in actors {
+            deployment = deployment.file(actor, &component(actor));
+        }
+        deployment
+    }
+
+    /// One more actor, from this file.
+    pub fn file(self, actor: &str, file: &Path) -> Self {
+        self.with(actor, json!({ "component": file }))
+    }
+
+    /// Sets fields of one actor's entry in `rivet.json`.
+    pub fn with(mut self, actor: &str, fields: Value) -> Self {
+        let entry = self.actors.entry(actor).or_insert_with(|| json!({}));
+        if let (Some(entry), Value::Object(fields)) = (entry.as_object_mut(), fields) {
+            entry.extend(fields);
+        }
+        self
+    }
+}
+
+/// A running host. Killed when dropped.
+pub struct Host {
+    folder: tempfile::TempDir,
+    process: Option<Child>,
+    url: String,
+    log: Arc<Mutex<Vec<String>>>,
+    announced: Vec<String>,
+}
+
+impl Host {
+    /// Starts a host on a free port, with an empty data folder.
+    pub fn start(deployment: &Deployment) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = json!({ "actors": deployment.actors }).to_string();
+        std::fs::write(folder.path().join("rivet.json"), config).expect("the configuration can be written");
+        let mut host = Self { folder, process: None, url: String::new(), log: Arc::default(), announced: Vec::new() };
+        host.launch("127.0.0.1:0");
+        host
+    }
+
+    /// The address that clients use.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The data folder.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the host runs").id()
+    }
+
+    /// From now on, a line of the log with this text in it is expected, even if it is an error.
+    pub fn announce(&mut self, text: &str) {
+        self.announced.push(text.to_owned());
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().expect("the log's lock").clone()
+    }
+
+    /// Waits until the log has a line with all these texts.
+    pub fn wait_for_log(&self, texts: &[&str]) -> String {
+        let end = Instant::now() + STOP_TIME_MAX;
+        loop {
+            let found = self.log().into_iter().find(|line| texts.iter().all(|text| line.contains(text)));
+            if let Some(line) = found {
+                return line;
+            }
+            assert!(Instant::now() < end, "no line of the log has {texts:?}\n{}", self.log_tail());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends the process as a power cut would.
+    pub fn kill9(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("the host can be killed");
+            process.wait().expect("the host can be waited for");
+        }
+    }
+
+    /// Asks the process to stop, as an operator would, and gives how it ended.
+    pub fn stop(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("the host runs");
+        let status = Command::new("kill").args(["-TERM", &process.id().to_string()]).status();
+        assert!(status.expect("`kill` can be run").success(), "the host is already gone\n{}", self.log_tail());
+        let end = Instant::now() + STOP_TIME_MAX;
+        loop {
+            if let Some(status) = process.try_wait().expect("the host can be waited for") {
+                return status;
+            }
+            if Instant::now() > end {
+                process.kill().expect("the host can be killed");
+                process.wait().expect("the host can be waited for");
+                panic!("the host did not stop within {STOP_TIME_MAX:?}\n{}", self.log_tail());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Starts it again, on the same data and the same address. Gives how long it took to be ready.
+    pub fn restart(&mut self) -> Duration {
+        assert!(self.process.is_none(), "the host runs already");
+        let start = Instant::now();
+        let address = self.url.trim_start_matches("http://").to_owned();
+        self.launch(&address);
+        start.elapsed()
+    }
+
+    fn launch(&mut self, address: &str) {
+        let mut process = Command::new(staged("GROWQR_BINARY", "growqr"))
+            .args(["serve", "--listen", address, "--data-dir"])
+            .arg(self.data_dir())
+            .arg("--config")
+            .arg(self.folder.path().join("rivet.json"))
+            .env_remove("RUST_BACKTRACE")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("growqr can be started");
+        let stderr = process.stderr.take().expect("piped");
+        let log = self.log.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                log.lock().expect("the log's lock").push(line);
+            }
+        });
+        let lines = lines_of(process.stdout.take().expect("piped"));
+        self.process = Some(process);
+        self.url = self.wait_until_listening(&lines);
+    }
+
+    fn wait_until_listening(&mut self, lines: &Receiver<String>) -> String {
+        let line = match lines.recv_timeout(START_TIME_MAX) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Disconnected) => panic!("the host ended at once\n{}", self.log_tail()),
+            Err(RecvTimeoutError::Timeout) => panic!("not ready within {START_TIME_MAX:?}\n{}", self.log_tail()),
+        };
+        let value: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+        value["listening"].as_str().unwrap_or_else(|| panic!("{line:?} has no address")).to_owned()
+    }
+
+    fn log_tail(&self) -> String {
+        // The reader of the log may be a moment behind a process that has just ended.
+        std::thread::sleep(Duration::from_millis(50));
+        let log = self.log();
+        let skipped = log.len().saturating_sub(LOG_LINES_SHOWN);
+        format!("--- the host's log, without {skipped} earlier lines\n{}", log[skipped..].join("\n"))
+    }
+
+    fn unannounced_errors(&self) -> Vec<String> {
+        let is_error = |line: &String| line.contains("ERROR") || line.contains("panicked at");
+        let is_announced = |line: &String| self.announced.iter().any(|text| line.contains(text));
+        self.log().into_iter().filter(|line| is_error(line) && !is_announced(line)).collect()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // Nothing can be done here about a process that is gone already.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("{}", self.log_tail());
+            return;
+        }
+        let errors = self.unannounced_errors();
+        assert!(errors.is_empty(), "the host logged errors that the test did not announce:\n{}", errors.join("\n"));
+    }
+}
+
+/// Reads lines on a thread of its own, so that the reader can stop waiting.
+pub(crate) fn lines_of(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                // Nobody waits any more; what follows is read and dropped, so that the writer is not held up.
+                continue;
+            }
+        }
+    });
+    receiver
+}
