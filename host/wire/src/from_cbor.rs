@@ -401,9 +401,10 @@ impl<'b> FromCbor<'b> {
             }
             _ => return Ok(None),
         };
-        let ms = (seconds * 1000.0).round();
-        let exact = ms.abs() <= DATE_MS_MAX && ms / 1000.0 == seconds;
-        Ok(exact.then_some(ms as i64))
+        // Far from 1970 the product is off by one, because the seconds have no bits left below the millisecond.
+        let about = (seconds * 1000.0).round();
+        let ms = [about, about - 1.0, about + 1.0].into_iter().find(|ms| ms / 1000.0 == seconds);
+        Ok(ms.filter(|ms| ms.abs() <= DATE_MS_MAX).map(|ms| ms as i64))
     }
 }
 

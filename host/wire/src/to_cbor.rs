@@ -23,7 +23,7 @@ const SIMPLE_UNDEFINED: u8 = 0xf7;
 const FLOAT_64: u8 = 0xfb;
 
 /// Decimal digits of a big integer that are read as a number; a longer one stays an array.
-const BIG_INTEGER_DIGITS_MAX: usize = limits::BIG_INTEGER_BYTES_MAX * 12 / 5;
+const BIG_INTEGER_DIGITS_MAX: usize = limits::BIG_INTEGER_BYTES_MAX * 5 / 2;
 
 /// Transcodes the JSON at its position.
 pub(crate) struct ToCbor<'a, 'o> {
