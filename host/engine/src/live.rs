@@ -90,8 +90,9 @@ impl Inner {
             let mut state = slot.state.lock().await;
             match *state {
                 State::Retired => continue,
-                State::Running => return Ok(()),
-                State::Idle => {}
+                State::Running if self.runtime()?.runs(id) => return Ok(()),
+                // It has ended by itself, because a commit of it failed.
+                State::Running | State::Idle => {}
             }
             let started = match self.stored(id) {
                 Ok(Some(actor)) if !actor.destroying => self.start(id, &slot, &actor).await,
@@ -145,8 +146,10 @@ impl Inner {
         if *state != State::Running || generation.is_some_and(|generation| current != 0 && generation != current) {
             return;
         }
-        if let Some(runtime) = self.runtime.get() {
-            runtime.stop(id, generation.unwrap_or(current), reason).await;
+        if let Some(runtime) = self.runtime.get()
+            && !runtime.stop(id, generation.unwrap_or(current), reason).await
+        {
+            return;
         }
         slot.generation.store(0, Ordering::Release);
         let overdue = slot.alarm.lock().filter(|alarm| self.alarms.lock().is_past(*alarm, id));

@@ -148,10 +148,13 @@ pub type Randomness = Arc<dyn Fn() -> [u8; 16] + Send + Sync>;
 pub trait RuntimeHost: Send + Sync {
     /// Whether actors of this name can be started; if not, why.
     fn serves(&self, name: &str) -> Result<(), Failure>;
+    /// Whether an actor runs here.
+    fn runs(&self, actor: ActorId) -> bool;
     /// Starts an actor; answers when it can take messages. Starting one that runs with the same generation changes nothing.
     fn start(&self, start: ActorStart) -> BoxFuture<'_, Result<(), Failure>>;
-    /// Stops an actor and answers when it is gone. Unless it is `Lost`, what it had acknowledged is durable then.
-    fn stop(&self, actor: ActorId, generation: Generation, reason: StopReason) -> BoxFuture<'_, ()>;
+    /// Stops an actor and answers when it is gone; what it had acknowledged is durable then. False when it was to sleep and goes on
+    /// instead, because a message came meanwhile.
+    fn stop(&self, actor: ActorId, generation: Generation, reason: StopReason) -> BoxFuture<'_, bool>;
     /// A request for an actor: path after the gateway (`/action/increment`), headers, body.
     fn http(
         &self,

@@ -21,6 +21,7 @@ pub use turn::{Step, TurnEnd, refuse};
 
 use crate::options::{ActorLimits, ActorOptions};
 use deferred::Deferred;
+pub use growqr_component::Hooks;
 use growqr_seam::{Batch, StopReason};
 use growqr_turn::{Effect, TimerRecord, WakeReason};
 use growqr_types::{ConnectionId, Failure, Generation, OperationId, ReplyHandle, TimerId, TimestampMs, codes, limits};
@@ -41,26 +42,6 @@ pub struct Offer {
     pub state_version: u32,
     /// The oldest version that it can migrate from.
     pub migrates_from: u32,
-}
-
-/// Hooks that a component wants called.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the contract's")]
-pub struct Hooks {
-    pub create: bool,
-    pub wake: bool,
-    pub before_connect: bool,
-    pub connect: bool,
-    pub disconnect: bool,
-    pub subscribe: bool,
-    pub request: bool,
-    pub socket: bool,
-    pub message: bool,
-    pub sandbox_event: bool,
-    pub effect_result: bool,
-    pub check: bool,
-    pub sleep: bool,
-    pub destroy: bool,
 }
 
 /// What an actor is started with, as read from its keys.
@@ -304,6 +285,23 @@ impl<R> Core<R> {
     /// The next free id.
     pub fn next_id(&self) -> u64 {
         self.meta.next_id
+    }
+
+    /// Whether no mail waits inside: the driver may give more.
+    pub fn wants_mail(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Mail came while the actor went to sleep: it wakes again without having been away.
+    pub fn resume(&mut self, now: TimestampMs) {
+        if self.phase == Phase::Exited && self.start_failure.is_none() {
+            self.phase = Phase::Starting;
+            self.wants_sleep = false;
+            self.asked_sleep = false;
+            self.restart_wake = false;
+            self.last_activity = now;
+            self.queue_start_jobs(None, Vec::new());
+        }
     }
 
     /// Whether anything is executed and not durable yet.
