@@ -2,10 +2,11 @@
 
 use crate::bare;
 use crate::from_cbor::FromCbor;
-use crate::json::{self, Reader};
+use crate::json;
+use crate::portable::push_json_value;
 use crate::to_cbor::{self, write_head};
 use crate::values::{self, CborFlavor, cbor_to_json, check_json};
-use crate::{ActorSpecifier, DecodeError, ValueError};
+use crate::{ActorSpecifier, DecodeError};
 use growqr_types::{Failure, Json};
 use minicbor::data::Type;
 use serde_json::value::RawValue;
@@ -123,15 +124,6 @@ pub(crate) fn whole_number(value: f64) -> Option<u64> {
 /// The metadata of a failure as CBOR, if it has any that can be written.
 pub(crate) fn cbor_metadata(failure: &Failure, flavor: CborFlavor) -> Option<Vec<u8>> {
     values::json_to_cbor(failure.metadata.as_deref()?, flavor).ok()
-}
-
-/// Appends the value as it goes to a client that speaks JSON.
-pub(crate) fn push_json_value(out: &mut String, value: &str) -> Result<(), ValueError> {
-    let mut reader = Reader::new(value)?;
-    let value = reader.skip_value(0)?;
-    reader.end()?;
-    out.push_str(value);
-    Ok(())
 }
 
 /// The fields of an error in JSON after those that only a socket has, in the order of the official server, and the closing brace.

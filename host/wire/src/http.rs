@@ -4,10 +4,11 @@ use crate::bare;
 use crate::envelope::{
     bare_args, cbor_args, cbor_boolean, cbor_fields, cbor_metadata, cbor_optional_number, cbor_optional_text,
     json_args, json_value, push_bare_actor, push_bare_error, push_cbor_actor, push_cbor_text_field, push_json_error,
-    push_json_value, whole_number,
+    whole_number,
 };
 use crate::from_cbor::FromCbor;
 use crate::json;
+use crate::portable::push_json_value;
 use crate::to_cbor::{self, write_head};
 use crate::values::{CborFlavor, append_cbor, cbor_to_json, json_to_cbor};
 use crate::{DecodeError, Encoding, ValueError};

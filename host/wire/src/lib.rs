@@ -18,7 +18,9 @@ mod error;
 mod from_cbor;
 mod http;
 mod json;
+mod portable;
 mod socket;
+mod tags;
 mod to_cbor;
 mod values;
 

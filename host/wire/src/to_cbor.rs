@@ -1,8 +1,9 @@
 //! JSON text to CBOR.
 
 use crate::ValueError;
-use crate::from_cbor::{DATE_MS_MAX, SAFE_INTEGER_MAX, TAG_BIG_NEGATIVE, TAG_BIG_POSITIVE, TAG_DATE, TAG_MAP, TAG_SET};
+use crate::from_cbor::{SAFE_INTEGER_MAX, TAG_BIG_NEGATIVE, TAG_BIG_POSITIVE, TAG_DATE, TAG_MAP, TAG_SET};
 use crate::json::{Number, Reader};
+use crate::tags;
 use crate::values::CborFlavor;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -203,13 +204,7 @@ impl<'a, 'o> ToCbor<'a, 'o> {
     }
 
     fn date(&mut self, probe: &mut Reader<'_>) -> Result<bool, ValueError> {
-        if !matches!(probe.peek(), Some(b'-' | b'0'..=b'9')) {
-            return Ok(false);
-        }
-        let Number::Integer(ms) = probe.number()? else { return Ok(false) };
-        if ms.unsigned_abs() as f64 > DATE_MS_MAX || !probe.take(b']') {
-            return Ok(false);
-        }
+        let Some(ms) = tags::date(probe)? else { return Ok(false) };
         write_head(self.out, MAJOR_TAG, TAG_DATE);
         match u32::try_from(ms / 1000) {
             Ok(seconds) if ms % 1000 == 0 => write_head(self.out, MAJOR_UNSIGNED, seconds.into()),
@@ -219,20 +214,13 @@ impl<'a, 'o> ToCbor<'a, 'o> {
     }
 
     fn special_number(&mut self, probe: &mut Reader<'_>) -> Result<bool, ValueError> {
-        let Some(text) = text_and_end(probe)? else { return Ok(false) };
-        let value = match text.as_ref() {
-            "NaN" => f64::NAN,
-            "Infinity" => f64::INFINITY,
-            "-Infinity" => f64::NEG_INFINITY,
-            "-0" => -0.0,
-            _ => return Ok(false),
-        };
+        let Some(value) = tags::special_number(probe)? else { return Ok(false) };
         write_float(self.out, value);
         Ok(true)
     }
 
     fn big_integer(&mut self, probe: &mut Reader<'_>) -> Result<bool, ValueError> {
-        let Some(text) = text_and_end(probe)? else { return Ok(false) };
+        let Some(text) = tags::text(probe)? else { return Ok(false) };
         let digits = text.strip_prefix('-').unwrap_or(&text);
         if digits.is_empty()
             || digits.len() > BIG_INTEGER_DIGITS_MAX
@@ -255,7 +243,7 @@ impl<'a, 'o> ToCbor<'a, 'o> {
     }
 
     fn bytes(&mut self, probe: &mut Reader<'_>) -> Result<bool, ValueError> {
-        let Some(text) = text_and_end(probe)? else { return Ok(false) };
+        let Some(text) = tags::text(probe)? else { return Ok(false) };
         let Ok(bytes) = STANDARD.decode(text.as_bytes()) else { return Ok(false) };
         write_bytes(self.out, &bytes);
         Ok(true)
@@ -285,7 +273,7 @@ impl<'a, 'o> ToCbor<'a, 'o> {
     /// `["$Map",[[key,value],...]]`
     fn map(&mut self, mut probe: Reader<'a>, mode: Mode, depth: usize) -> Result<bool, ValueError> {
         let start = probe;
-        let Some(count) = pairs_and_end(&mut probe, depth)? else { return Ok(false) };
+        let Some(count) = tags::map(&mut probe, depth)? else { return Ok(false) };
         self.reader = start;
         self.reader.open(b'[', depth + 1)?;
         write_head(self.out, MAJOR_TAG, TAG_MAP);
@@ -299,71 +287,19 @@ impl<'a, 'o> ToCbor<'a, 'o> {
             self.reader.expect(b']')?;
             more = self.reader.next_item(b']')?;
         }
-        self.reader.expect(b']')?;
+        self.reader = probe;
         Ok(true)
     }
 
     /// `["$CborTag",[number,value]]`
     fn other_tag(&mut self, mut probe: Reader<'a>, depth: usize) -> Result<bool, ValueError> {
-        if !probe.take(b'[') || !probe.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            return Ok(false);
-        }
-        let Number::Integer(tag) = probe.number()? else { return Ok(false) };
-        let Ok(tag) = u64::try_from(tag) else { return Ok(false) };
-        if !probe.take(b',') {
-            return Ok(false);
-        }
-        let content = probe;
-        probe.skip_value(depth + 2)?;
-        if !probe.take(b']') || !probe.take(b']') {
-            return Ok(false);
-        }
+        let Some((tag, content)) = tags::cbor_tag(&mut probe, depth)? else { return Ok(false) };
         write_head(self.out, MAJOR_TAG, tag);
         self.reader = content;
         self.item(Mode::Raw, depth + 2)?;
-        self.reader.expect(b']')?;
-        self.reader.expect(b']')?;
+        self.reader = probe;
         Ok(true)
     }
-}
-
-/// Takes a string and the bracket that ends the array.
-fn text_and_end<'t>(probe: &mut Reader<'t>) -> Result<Option<std::borrow::Cow<'t, str>>, ValueError> {
-    if probe.peek() != Some(b'"') {
-        return Ok(None);
-    }
-    let text = probe.string()?;
-    Ok(probe.take(b']').then_some(text))
-}
-
-/// Counts the pairs of a `$Map` without building them. None if it has another shape.
-fn pairs_and_end(probe: &mut Reader<'_>, depth: usize) -> Result<Option<u64>, ValueError> {
-    if probe.peek() != Some(b'[') {
-        return Ok(None);
-    }
-    probe.open(b'[', depth + 1)?;
-    let mut count = 0;
-    let mut more = !probe.take(b']');
-    while more {
-        if probe.peek() != Some(b'[') {
-            return Ok(None);
-        }
-        probe.open(b'[', depth + 2)?;
-        if probe.peek() == Some(b']') {
-            return Ok(None);
-        }
-        probe.skip_value(depth + 3)?;
-        if !probe.take(b',') {
-            return Ok(None);
-        }
-        probe.skip_value(depth + 3)?;
-        if !probe.take(b']') {
-            return Ok(None);
-        }
-        count += 1;
-        more = probe.next_item(b']')?;
-    }
-    Ok(probe.take(b']').then_some(count))
 }
 
 /// Writes the head of an item in its shortest form.

@@ -175,3 +175,46 @@ fn one_more_argument_goes_to_the_end() {
         assert_eq!(with_extra_argument(args, "9"), longer);
     }
 }
+
+#[test]
+fn a_json_client_gets_what_it_can_read_in_place_of_tags_that_it_does_not_know() {
+    let cases = [
+        (r#"["$Date",1795330187482]"#, r#""2026-11-22T06:49:47.482Z""#),
+        (r#"["$Date",-1]"#, r#""1969-12-31T23:59:59.999Z""#),
+        (r#"["$Date",8640000000000000]"#, "null"),
+        (r#"{"a":[1,["$Number","NaN"],["$Number","-Infinity"],["$Number","-0"]]}"#, r#"{"a":[1,null,null,0]}"#),
+        (r#"["$Map",[[1,"a"],["b",["$Date",0]],["$x",2]]]"#, r#"[[1,"a"],["b","1970-01-01T00:00:00.000Z"],["$$x",2]]"#),
+        (r#"["$Map",[]]"#, "[]"),
+        (r#"["$CborTag",[86,["$Uint8Array","AAAA"]]]"#, r#"["$Uint8Array","AAAA"]"#),
+        (r#"["$CborTag",[1,["$Number","NaN"]]]"#, "null"),
+        (r#"[["$Set",[["$Date",0]]],["$BigInt","5"]]"#, r#"[["$Set",["1970-01-01T00:00:00.000Z"]],["$BigInt","5"]]"#),
+    ];
+    for (output, json) in cases {
+        let body = encode_action_response(Encoding::Json, output).unwrap_or_default();
+        assert_eq!(String::from_utf8_lossy(&body), format!(r#"{{"output":{json}}}"#));
+    }
+}
+
+#[test]
+fn a_json_client_gets_everything_else_as_the_actor_wrote_it() {
+    let cases = [
+        r#"[ 1.50 , "\u00e9" , {"a" : ["$BigInt","5"]} ]"#,
+        r#"["$$Date",5]"#,
+        r#"{"$Date":5}"#,
+        r#"["x","$Map"]"#,
+        r#"["$Date",5,6]"#,
+        r#"["$Map",[[1]]]"#,
+        r#"["$Undefined",0]"#,
+    ];
+    for output in cases {
+        let body = encode_action_response(Encoding::Json, output).unwrap_or_default();
+        let text = String::from_utf8_lossy(&body).into_owned();
+        // A value with the name of a tag in it is written anew, without white space between its parts.
+        let output = if output.contains("$Date") || output.contains("$Map") {
+            output.replace(' ', "")
+        } else {
+            output.to_owned()
+        };
+        assert_eq!(text, format!(r#"{{"output":{output}}}"#));
+    }
+}

@@ -3,8 +3,8 @@
 
 use growqr_wire::CborFlavor::{Compat, Direct};
 use growqr_wire::{
-    Encoding, cbor_to_json, check_json, decode_action_request, decode_queue_send, decode_to_server, input_to_json,
-    json_to_cbor,
+    Encoding, cbor_to_json, check_json, decode_action_request, decode_queue_send, decode_to_server,
+    encode_action_response, input_to_json, json_to_cbor,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -154,6 +154,25 @@ fn check_bytes(bytes: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Whether the official client, which knows these tags and fails at others, can read the value.
+fn is_read_by_the_client(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) => {
+            let known = match items.as_slice() {
+                [Value::String(name), _] if name.starts_with('$') => {
+                    name.starts_with("$$")
+                        || ["$BigInt", "$ArrayBuffer", "$Uint8Array", "$Undefined", "$Set"].contains(&name.as_str())
+                }
+                _ => true,
+            };
+            known && items.iter().all(is_read_by_the_client)
+        }
+        Value::Object(fields) => fields.values().all(is_read_by_the_client),
+        _ => true,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -168,6 +187,13 @@ proptest! {
     fn a_value_in_the_cbor_encoding_comes_back(json in value(Place::Direct, 4)) {
         let cbor = json_to_cbor(&json, Direct).unwrap();
         prop_assert_eq!(cbor_to_json(&cbor, Direct), Ok(json));
+    }
+
+    #[test]
+    fn a_json_client_can_read_every_value(json in value(Place::Compat, 4)) {
+        let body = encode_action_response(Encoding::Json, &json).unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        prop_assert!(is_read_by_the_client(&body["output"]), "{}", body);
     }
 
     #[test]
