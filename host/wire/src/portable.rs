@@ -68,6 +68,11 @@ impl Rewriter<'_, '_> {
             }
         }
         self.reader = start;
+        self.list(depth)
+    }
+
+    /// The items of an array after its bracket, in which they lie at `depth + 1`.
+    fn list(&mut self, depth: usize) -> Result<(), ValueError> {
         self.out.push('[');
         let mut more = !self.reader.take(b']');
         while more {
@@ -92,7 +97,7 @@ impl Rewriter<'_, '_> {
         if !probe.take(b',') {
             return Ok(false);
         }
-        let pairs = probe;
+        let content = probe;
         match name {
             "$Date" => {
                 let Some(ms) = tags::date(&mut probe)? else { return Ok(false) };
@@ -106,13 +111,28 @@ impl Rewriter<'_, '_> {
                 if tags::map(&mut probe, depth)?.is_none() {
                     return Ok(false);
                 }
-                self.reader = pairs;
+                self.reader = content;
                 self.map(depth)?;
             }
             "$CborTag" => {
                 let Some((_, content)) = tags::cbor_tag(&mut probe, depth)? else { return Ok(false) };
                 self.reader = content;
                 self.item(depth + 2)?;
+            }
+            // The list of a set is no array of the client: it never counts as a tag, whatever its items are.
+            "$Set" => {
+                if probe.peek() != Some(b'[') {
+                    return Ok(false);
+                }
+                probe.skip_value(depth + 1)?;
+                if !probe.take(b']') {
+                    return Ok(false);
+                }
+                self.reader = content;
+                self.reader.open(b'[', depth + 1)?;
+                self.out.push_str("[\"$Set\",");
+                self.list(depth + 1)?;
+                self.out.push(']');
             }
             _ => return Ok(false),
         }

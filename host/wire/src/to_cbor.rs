@@ -188,13 +188,13 @@ impl<'a, 'o> ToCbor<'a, 'o> {
             "$Number" => self.special_number(&mut probe)?,
             "$Map" => return self.map(probe, mode, depth),
             "$CborTag" => return self.other_tag(probe, depth),
+            "$Set" => return self.set(probe, mode, depth),
             _ if mode == Mode::Compat => false,
             "$BigInt" => self.big_integer(&mut probe)?,
             "$Uint8Array" => self.bytes(&mut probe)?,
             // CBOR has no second kind of bytes, but a client that revives arrays makes an `ArrayBuffer` of this one.
             "$ArrayBuffer" if mode == Mode::Raw => self.bytes(&mut probe)?,
             "$Undefined" => self.undefined(&mut probe)?,
-            "$Set" => return self.set(probe, depth),
             _ => false,
         };
         if written {
@@ -258,14 +258,22 @@ impl<'a, 'o> ToCbor<'a, 'o> {
     }
 
     /// `["$Set",[item,...]]`
-    fn set(&mut self, mut probe: Reader<'a>, depth: usize) -> Result<bool, ValueError> {
+    ///
+    /// Its list is no array of the client, so that it never counts as a tag and carries no escape, whatever its items are.
+    fn set(&mut self, mut probe: Reader<'a>, mode: Mode, depth: usize) -> Result<bool, ValueError> {
         if probe.peek() != Some(b'[') || !self.is_pair(depth)? {
             return Ok(false);
         }
         self.reader = probe;
         self.reader.open(b'[', depth + 1)?;
-        write_head(self.out, MAJOR_TAG, TAG_SET);
-        self.list(Mode::Raw, depth + 1)?;
+        if mode == Mode::Compat {
+            write_head(self.out, MAJOR_ARRAY, 2);
+            write_text(self.out, "$Set");
+            self.list(mode, depth + 1)?;
+        } else {
+            write_head(self.out, MAJOR_TAG, TAG_SET);
+            self.list(Mode::Raw, depth + 1)?;
+        }
         self.reader.expect(b']')?;
         Ok(true)
     }

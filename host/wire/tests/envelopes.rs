@@ -205,6 +205,7 @@ fn a_json_client_gets_everything_else_as_the_actor_wrote_it() {
         r#"["$Date",5,6]"#,
         r#"["$Map",[[1]]]"#,
         r#"["$Undefined",0]"#,
+        r#"["$Set",["$Date",5]]"#,
     ];
     for output in cases {
         let body = encode_action_response(Encoding::Json, output).unwrap_or_default();

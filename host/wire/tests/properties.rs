@@ -96,6 +96,9 @@ fn value(place: Place, levels: u32) -> BoxedStrategy<String> {
         vec(value(if place == Place::Compat { place } else { Place::InsideTag }, levels - 1), 0..4)
             .prop_map(|items| format!(r#"["$Set",{}]"#, array(&items)))
             .boxed(),
+        ("\\$[$a-zA-Z0-9]*|\\$Date|\\$Map|\\$CborTag", any::<u32>())
+            .prop_map(|(name, value)| format!(r#"["$Set",["{name}",{value}]]"#))
+            .boxed(),
     ];
     if place != Place::Direct {
         // The `cbor` encoding is escaped in one direction only, so that such an array is no identity there.
@@ -159,6 +162,12 @@ fn is_read_by_the_client(value: &serde_json::Value) -> bool {
     use serde_json::Value;
     match value {
         Value::Array(items) => {
+            // The list of a set is not looked at as an array.
+            if let [Value::String(name), Value::Array(items)] = items.as_slice()
+                && name == "$Set"
+            {
+                return items.iter().all(is_read_by_the_client);
+            }
             let known = match items.as_slice() {
                 [Value::String(name), _] if name.starts_with('$') => {
                     name.starts_with("$$")

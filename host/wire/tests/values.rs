@@ -206,6 +206,13 @@ fn an_array_that_looks_like_a_tag_is_escaped_for_the_actor() {
 }
 
 #[test]
+fn the_list_of_a_set_is_never_a_tag_itself() {
+    check(&[Compat], "8264245365748265244461746505", r#"["$Set",["$Date",5]]"#);
+    check(&[Direct], "d901028265244461746505", r#"["$Set",["$Date",5]]"#);
+    check(&[Direct], "d90102826324247801", r#"["$Set",["$$x",1]]"#);
+}
+
+#[test]
 fn an_array_with_the_name_of_a_tag_and_another_shape_stays_an_array() {
     let cases = [
         (r#"["$Date"]"#, "81652444617465"),
