@@ -1,0 +1,155 @@
+//! Accepts connections, and ends them.
+
+use crate::backend::Backend;
+use crate::budget::Budget;
+use crate::rest::Namespaces;
+use crate::serve::{self, Shared};
+use crate::socket::Sockets;
+use crate::{GatewayOptions, Stats};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long to wait after a failed `accept`, for example because no file descriptor is left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The smallest read buffer that the HTTP library takes.
+const HEADER_BYTES_MIN: usize = 8 << 10;
+
+/// A TCP connection's place among the allowed ones; it is taken for as long as somebody holds this.
+pub(crate) struct Connection {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The network edge of the host. Cheap to clone.
+pub struct Gateway<B> {
+    shared: Arc<Shared<B>>,
+    connections: Arc<Semaphore>,
+}
+
+impl<B> Clone for Gateway<B> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), connections: self.connections.clone() }
+    }
+}
+
+impl<B: Backend> Gateway<B> {
+    /// A gateway to the actors of a backend.
+    pub fn new(backend: B, options: GatewayOptions) -> Self {
+        let connections = Arc::new(Semaphore::new(options.connections_max));
+        let shared = Shared {
+            backend,
+            budget: Budget::new(options.incoming_bytes_max),
+            sockets: Sockets::default(),
+            socket_permits: Arc::new(Semaphore::new(options.sockets_max)),
+            requests: AtomicU64::new(0),
+            namespaces: Namespaces::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            options,
+        };
+        Self { shared: Arc::new(shared), connections }
+    }
+
+    /// What it holds and has done.
+    pub fn stats(&self) -> Stats {
+        let shared = &self.shared;
+        Stats {
+            connections: shared.options.connections_max.saturating_sub(self.connections.available_permits()),
+            sockets: shared.sockets.len(),
+            requests: shared.requests.load(Ordering::Relaxed),
+            incoming_bytes: shared.budget.used(),
+        }
+    }
+
+    /// Serves until `stop`; then accepts nothing more, asks the clients of sockets to connect again, and comes back when all
+    /// requests under way are answered or their time is over. A gateway serves once.
+    pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        let shared = &self.shared;
+        stop.run_until_cancelled(self.accept(&listener)).await;
+        drop(listener);
+        shared.stop.cancel();
+        shared.sockets.close_all();
+        shared.tasks.close();
+        let timeout = shared.options.stop_timeout;
+        if tokio::time::timeout(timeout, shared.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = shared.tasks.len(), "requests did not finish in time and are dropped");
+            shared.abort.cancel();
+            shared.tasks.wait().await;
+        }
+        Ok(())
+    }
+
+    async fn accept(&self, listener: &TcpListener) {
+        // The semaphore is never closed.
+        while let Ok(permit) = self.connections.clone().acquire_owned().await {
+            let stream = loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => break stream,
+                    // That client gave up while it waited; the next one has not.
+                    Err(error) if is_of_one_client(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "can't accept connections, trying again");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            };
+            // A stream that can't be set up is broken and fails at its first use.
+            let _ = stream.set_nodelay(true);
+            let shared = self.shared.clone();
+            self.shared.tasks.spawn(connection(shared, Arc::new(Connection { _permit: permit }), stream));
+        }
+    }
+}
+
+fn is_of_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn connection<B: Backend>(shared: Arc<Shared<B>>, place: Arc<Connection>, stream: TcpStream) {
+    let service = {
+        let shared = shared.clone();
+        service_fn(move |request| {
+            let answer = serve::answer(shared.clone(), place.clone(), request);
+            async move { Ok::<_, Infallible>(answer.await) }
+        })
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .half_close(true)
+        .header_read_timeout(shared.options.header_timeout)
+        .max_buf_size(shared.options.header_bytes_max.max(HEADER_BYTES_MIN))
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let stopped = tokio::select! {
+        ended = connection.as_mut() => {
+            log_end(ended);
+            false
+        }
+        () = shared.stop.cancelled() => true,
+    };
+    if stopped {
+        connection.as_mut().graceful_shutdown();
+        if let Some(ended) = shared.abort.run_until_cancelled(connection).await {
+            log_end(ended);
+        }
+    }
+}
+
+fn log_end(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}
