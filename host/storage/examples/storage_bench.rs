@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a measurement that fails may panic")]
 
-use growqr_storage::{CommitDone, CommitRequest, Committer, FjallOptions, FjallStorage, Space, Storage, Write};
+use growqr_storage::{
+    CommitDone, CommitRequest, Committer, FjallOptions, FjallStorage, MemoryStorage, Space, Storage, Write,
+};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::FileExt;
@@ -25,25 +27,16 @@ fn main() {
     let base = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, Into::into);
     let folder = tempfile::tempdir_in(base).unwrap();
     raw_floor(folder.path());
-    for name in ["first start", "after a restart"] {
+    for name in ["first start", "second start", "third start"] {
         let storage = Arc::new(open(&folder.path().join("commits")));
         let mut number = 0;
         report(&format!("{name}: storage.commit, one after the other"), SEQUENTIAL_COMMITS, || {
             number += 1;
             storage.commit(&writes(number)).unwrap();
         });
-        let committer = Committer::start(storage);
-        let (sender, receiver) = mpsc::channel();
-        report(&format!("{name}: committer, one after the other"), SEQUENTIAL_COMMITS, || {
-            number += 1;
-            let sender = sender.clone();
-            let done = CommitDone::call(move |result| sender.send(result).unwrap());
-            committer.submit(CommitRequest { writes: writes(number), done });
-            receiver.recv().unwrap().unwrap();
-        });
-        concurrent(name, &committer);
-        committer.stop();
+        through_committer(name, &Committer::start(storage), number);
     }
+    through_committer("no disk", &Committer::start(Arc::new(MemoryStorage::new())), 0);
     restart(&folder.path().join("actors"));
 }
 
@@ -120,6 +113,19 @@ fn cpu_time() -> Duration {
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
+}
+
+fn through_committer(name: &str, committer: &Committer, mut number: u64) {
+    let (sender, receiver) = mpsc::channel();
+    report(&format!("{name}: committer, one after the other"), SEQUENTIAL_COMMITS, || {
+        number += 1;
+        let sender = sender.clone();
+        let done = CommitDone::call(move |result| sender.send(result).unwrap());
+        committer.submit(CommitRequest { writes: writes(number), done });
+        receiver.recv().unwrap().unwrap();
+    });
+    concurrent(name, committer);
+    committer.stop();
 }
 
 fn concurrent(name: &str, committer: &Committer) {

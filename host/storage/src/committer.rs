@@ -3,6 +3,10 @@
 //! A thread of its own takes everything that waits, makes one commit with one fsync of it, and answers. While it does, the next
 //! group gathers; there is no artificial delay, so a lone request costs one fsync and two thread switches.
 //!
+//! The queue is a vector that the thread takes whole. That cost no more time or processor than a channel of the standard library
+//! (one submitter: 39 against 47 us for a round trip, 64 submitters: 4.2 against 4.5). Spinning before sleeping saved about 15 us, but only
+//! when the next request came at once, which it does not from a client on a network; so the thread sleeps.
+//!
 //! Invariants: requests become durable and are answered in the order of submission. After the first failed commit every
 //! waiting and later request gets its error, and storage is not touched again: a retry after a failed fsync could succeed
 //! without the lost pages.

@@ -277,6 +277,10 @@ fn fail_to_commit(folder: &Path) {
     let later = storage.commit(&[Write::put(Space::Actors, &b"later"[..], &b""[..])]).unwrap_err();
     assert_eq!(later, error, "the handle writes nothing more");
     assert_eq!(commits(&storage), [1], "what failed is not visible");
+    drop(storage);
+    let storage = open(folder).unwrap();
+    assert_eq!(commits(&storage), [1], "opened anew in the same process");
+    commit(&storage, 2);
 }
 
 #[test]
@@ -294,5 +298,5 @@ fn a_commit_that_the_system_refuses_ends_the_handle_and_leaves_the_rest() {
         .output()
         .unwrap();
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
-    assert_eq!(commits(&open(folder.path()).unwrap()), [1]);
+    assert_eq!(commits(&open(folder.path()).unwrap()), [1, 2]);
 }
