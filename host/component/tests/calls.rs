@@ -4,7 +4,7 @@
 
 mod support;
 
-use growqr_component::{CompilerCommand, ComponentLimits, InstanceLimits};
+use growqr_component::{CompilerCommand, ComponentLimits, Engine, EngineOptions, InstanceLimits, SLOTS_MAX, Tier};
 use growqr_turn::*;
 use growqr_types::{ConnectionId, codes};
 use support::*;
@@ -189,4 +189,16 @@ async fn a_component_outlives_the_handle_of_its_engine() {
     let (report, _instance) = call_once(&component, action("loop", "[]"), std::time::Duration::from_millis(50)).await;
     assert!(!report.usable);
     assert!(report.result.unwrap_err().0.is(&codes::ACTION_TIMED_OUT));
+}
+
+#[tokio::test]
+async fn an_engine_of_the_machines_full_size_can_be_made_and_used() {
+    let cache = tempfile::tempdir().unwrap();
+    let compiler = CompilerCommand { program: env!("CARGO_BIN_EXE_growqr-test-compiler").into(), args: Vec::new() };
+    let options = EngineOptions { slots: None, runtime_slots: None, cache_dir: cache.path().to_owned(), compiler };
+    let engine = Engine::new(options).unwrap();
+    assert!(engine.slots() > engine.tier_slots(Tier::Runtime) && engine.slots() <= SLOTS_MAX);
+    let component = engine.load(guest(), &ComponentLimits::default()).await.unwrap();
+    let (report, _instance) = call_once(&component, action("bump", "[]"), LONG).await;
+    assert_eq!(reply(&report), "42");
 }
