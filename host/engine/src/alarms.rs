@@ -89,11 +89,12 @@ impl Inner {
             };
             let alarms: Vec<_> = found.iter().filter_map(|(key, _)| record::read_alarm_key(key)).collect();
             let due: Vec<_> = alarms.iter().copied().take_while(|(at, _)| *at <= now).collect();
-            let mut position = self.alarms.lock();
-            position.next = alarms.get(due.len()).map(|(at, _)| *at);
-            let Some(last) = due.last() else { return position.next };
-            position.fired = Some(*last);
-            drop(position);
+            let next = alarms.get(due.len()).map(|(at, _)| *at);
+            let Some(last) = due.last() else {
+                self.alarms.lock().next = next;
+                return next;
+            };
+            *self.alarms.lock() = Position { fired: Some(*last), next };
             futures::stream::iter(due)
                 .for_each_concurrent(STARTS_AT_ONCE_MAX, |(_, id)| async move { self.clone().wake_for_alarm(id).await })
                 .await;

@@ -93,7 +93,7 @@ pub struct EngineStats {
 }
 
 impl Engine {
-    /// Opens storage and makes an engine. Nothing runs before [`Engine::run`].
+    /// Opens storage and makes an engine. Nothing runs before [`Engine::attach`].
     pub fn new(options: EngineOptions) -> Result<Self, StorageError> {
         let store = Arc::new(Store::open(options.opener)?);
         let inner = Inner {
@@ -124,12 +124,15 @@ impl Engine {
         Arc::new(host::HostHandle(Arc::downgrade(&self.inner)))
     }
 
-    /// Gives the engine its runtime and runs alarms, and recovery after storage has failed, until the future is dropped.
-    pub async fn run(&self, runtime: Arc<dyn RuntimeHost>) {
+    /// Gives the engine its runtime; from then on it takes requests. Once only.
+    pub fn attach(&self, runtime: Arc<dyn RuntimeHost>) {
         if self.inner.runtime.set(runtime).is_err() {
             tracing::error!("the engine has a runtime already");
-            return;
         }
+    }
+
+    /// Runs alarms, and recovery after storage has failed, until the future is dropped.
+    pub async fn run(&self) {
         tokio::join!(alarms::run(&self.inner), self.inner.recover_storage());
     }
 

@@ -1,2 +1,17 @@
 //! The GrowQR host and its command line.
-fn main() {}
+//!
+//! It only reads configuration and wires the parts together: storage, engine, runtime, gateway.
+//! Deliberately absent: anything that decides how an actor behaves.
+
+mod actor;
+mod cli;
+mod config;
+mod deployment;
+mod serve;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

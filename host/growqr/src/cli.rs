@@ -1,0 +1,47 @@
+//! The commands. Data goes to stdout, talk to stderr; an error ends with a hint when one is known.
+
+use crate::{actor, serve};
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The hidden command that compiles a component in a process of its own.
+pub const COMPILE_COMMAND: &str = "compile-component";
+
+/// Runs durable agents that are WebAssembly components, and serves Rivet clients.
+#[derive(Parser)]
+#[command(name = "growqr", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the actors of a deployment in the foreground
+    Serve(serve::Arguments),
+    /// For authors: make, build and look at actors
+    #[command(subcommand)]
+    Actor(actor::Command),
+    #[command(name = COMPILE_COMMAND, hide = true)]
+    CompileComponent {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+/// Runs the command line.
+pub fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Actor(command) => actor::run(command),
+        Command::CompileComponent { arguments } => return growqr_component::run_compiler_child(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! `growqr serve`: opens the data folder, loads the components, and serves until it is told to stop.
+
+use crate::cli::COMPILE_COMMAND;
+use crate::config::Deployment;
+use crate::deployment;
+use anyhow::{Context, Result};
+use growqr_component::CompilerCommand;
+use growqr_engine::{Engine, EngineOptions};
+use growqr_gateway::{Gateway, GatewayOptions};
+use growqr_runtime::{Capabilities, Runtime, RuntimeInput};
+use growqr_seam::{Clock, Randomness};
+use growqr_storage::{FjallOptions, FjallStorage, Storage};
+use rand::Rng;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// How long actors may take to finish when the host stops.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: u32 = 4096;
+
+/// Arguments of the command.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6420")]
+    listen: SocketAddr,
+    /// Folder for everything that the host keeps on disk
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data_dir: PathBuf,
+    /// The deployment; `rivet.json` in the current folder if none is named
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What is logged to stderr, for example `info` or `growqr_runtime=debug`
+    #[arg(long, value_name = "FILTER", env = "GROWQR_LOG", default_value = "info")]
+    log: String,
+}
+
+/// Runs the command.
+pub fn run(arguments: Arguments) -> Result<()> {
+    let filter = EnvFilter::try_new(&arguments.log).context("--log is not a valid filter")?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let deployment = Deployment::read(arguments.config.as_deref())?;
+    raise_open_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let result = runtime.block_on(serve(arguments, deployment));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+/// Every socket is a file: as many as the operator allows.
+fn raise_open_files() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files can't be raised; many sockets may not find a place")
+        }
+    }
+}
+
+async fn serve(arguments: Arguments, deployment: Deployment) -> Result<()> {
+    let stop = stop_signal()?;
+    std::fs::create_dir_all(&arguments.data_dir)
+        .with_context(|| format!("can't make the data folder {}", arguments.data_dir.display()))?;
+    let engine = open_engine(&arguments.data_dir, &deployment)?;
+    let components = open_components(&arguments.data_dir, &deployment)?;
+    let runtime = Runtime::new(RuntimeInput {
+        engine: engine.host(),
+        components: components.clone(),
+        capabilities: Capabilities::default(),
+        clock: clock(),
+        randomness: randomness(),
+    });
+    deployment::load(&deployment, &components, &runtime).await;
+    let listener = listen(arguments.listen)?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    engine.attach(Arc::new(runtime));
+    let background = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.run().await }
+    });
+    let gateway = Gateway::new(engine.clone(), GatewayOptions::default());
+    println!("{}", serde_json::json!({ "listening": format!("http://{address}") }));
+    tracing::info!(%address, actors = deployment.actors.len(), "ready");
+    let served = gateway.serve(listener, stop).await;
+    tracing::info!("stopping");
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, engine.shutdown()).await.is_err() {
+        tracing::warn!("some actors did not stop in time; what they had acknowledged is durable");
+    }
+    background.abort();
+    served.context("the gateway failed")
+}
+
+fn open_engine(data_dir: &Path, deployment: &Deployment) -> Result<Engine> {
+    let folder = data_dir.to_owned();
+    let opener = Box::new(move || {
+        FjallStorage::open(&folder, FjallOptions::default()).map(|storage| Arc::new(storage) as Arc<dyn Storage>)
+    });
+    let engine = Engine::new(EngineOptions {
+        opener,
+        clock: clock(),
+        randomness: randomness(),
+        namespaces: deployment.namespaces.clone(),
+        namespaces_on_request: deployment.namespaces_on_request,
+        names: deployment.actors.keys().cloned().collect(),
+        region: "default".to_owned(),
+    })?;
+    Ok(engine)
+}
+
+fn open_components(data_dir: &Path, deployment: &Deployment) -> Result<growqr_component::Engine> {
+    growqr_component::Engine::new(growqr_component::EngineOptions {
+        slots: deployment.instances,
+        runtime_slots: None,
+        cache_dir: data_dir.join("components"),
+        compiler: CompilerCommand::this_program([COMPILE_COMMAND.into()])?,
+    })
+    .context("the WebAssembly engine can't be started")
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() };
+    let socket = socket.context("no socket")?;
+    socket.set_reuseaddr(true).context("no socket")?;
+    socket.bind(address).with_context(|| {
+        format!("can't listen on {address}\nhint: another program may use it; --listen 127.0.0.1:0 takes a free port")
+    })?;
+    socket.listen(BACKLOG).with_context(|| format!("can't listen on {address}"))
+}
+
+/// Cancelled by SIGINT or SIGTERM. A second signal ends the process at once.
+fn stop_signal() -> Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let token = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt()).context("no signal handler")?;
+    let mut terminate = signal(SignalKind::terminate()).context("no signal handler")?;
+    let stop = token.clone();
+    tokio::spawn(async move {
+        for first in [true, false] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if !first {
+                std::process::exit(130);
+            }
+            stop.cancel();
+        }
+    });
+    Ok(token)
+}
+
+fn clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+fn randomness() -> Randomness {
+    Arc::new(|| {
+        let mut bytes = [0; 16];
+        rand::rng().fill_bytes(&mut bytes);
+        bytes
+    })
+}
