@@ -5,7 +5,7 @@ use crate::names::lower_camel_case;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, ImplItemFn, Meta, Pat, Result, ReturnType, Type, TypeReference};
+use syn::{Error, FnArg, Ident, ImplItemFn, Meta, Pat, PatType, Result, ReturnType, Type, TypeReference};
 
 /// The attributes that mark methods.
 pub const KINDS: &[&str] = &[
@@ -86,13 +86,13 @@ impl Method {
             _ if kind == "migrate" => true,
             _ => return Err(Error::new(ident.span(), "an action or hook takes `&self` or `&mut self`")),
         };
-        let ctx = inputs.next_if(|input| matches!(input, FnArg::Typed(typed) if as_ctx(&typed.ty).is_some()));
+        let ctx = inputs.next_if(|input| matches!(input, FnArg::Typed(typed) if as_ctx(typed).is_some()));
         if written.read_only && !shared {
             return Err(Error::new(function.sig.inputs.span(), "a read-only action takes `&self`"));
         }
         if let Some(FnArg::Typed(typed)) = ctx
             && written.read_only
-            && as_ctx(&typed.ty).is_some_and(|ctx| ctx.mutability.is_some())
+            && as_ctx(typed).is_some_and(|ctx| ctx.mutability.is_some())
         {
             return Err(Error::new(typed.span(), "a read-only action takes `&Ctx`"));
         }
@@ -178,11 +178,12 @@ fn owned(reference: &TypeReference) -> Result<Type> {
     })
 }
 
-fn as_ctx(ty: &Type) -> Option<&TypeReference> {
-    match ty {
-        Type::Reference(reference) if last_name(&reference.elem).is_some_and(|name| name == "Ctx") => Some(reference),
-        _ => None,
-    }
+/// The parameter's type, if it is the context: by its type's name, or by its own where the type has an alias.
+fn as_ctx(param: &PatType) -> Option<&TypeReference> {
+    let Type::Reference(reference) = &*param.ty else { return None };
+    let by_type = last_name(&reference.elem).is_some_and(|name| name == "Ctx");
+    let by_name = matches!(&*param.pat, Pat::Ident(pattern) if pattern.ident == "ctx" || pattern.ident == "_ctx");
+    (by_type || by_name).then_some(reference)
 }
 
 fn last_name(ty: &Type) -> Option<String> {

@@ -51,6 +51,8 @@ mod json;
 mod log;
 mod reply;
 mod services;
+#[cfg(test)]
+mod tests;
 
 pub use actor::{ActionInfo, Actor, Description, Hooks};
 pub use args::Args;
