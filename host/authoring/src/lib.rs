@@ -7,20 +7,30 @@
 //! Deliberately absent: running a component. `growqr-component` does that.
 
 mod build;
+mod create;
 
 pub use build::{BuildOptions, BuildReport, TARGET, build};
+pub use create::new;
 pub use growqr_component::Inspection;
 
 use anyhow::{Context, Result, bail};
+use growqr_types::codes;
 use std::path::Path;
 
-/// Makes a component of a core module that was built against the contract.
+/// Makes a component of a core module that was built against the contract. Refuses one that a host would refuse.
 pub fn componentise(module: &[u8]) -> Result<Vec<u8>> {
-    wit_component::ComponentEncoder::default()
+    let component = wit_component::ComponentEncoder::default()
         .validate(true)
         .module(module)
         .and_then(|encoder| encoder.encode())
-        .context("the module can't become a component; does the crate have `growqr_actor_sdk::export!(...)`?")
+        .context("the module can't become a component")?;
+    if let Some(problem) = growqr_component::inspect(&component)?.problems.into_iter().next() {
+        match problem.is(&codes::COMPONENT_EXPORT) {
+            true => bail!("{problem}\nhint: does the crate say `growqr_actor_sdk::export!(...)`?"),
+            false => bail!(problem),
+        }
+    }
+    Ok(component)
 }
 
 /// Looks at a component file without running it.
