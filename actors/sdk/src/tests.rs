@@ -151,3 +151,20 @@ fn queues_timers_and_migrations_read_their_values() {
     assert_eq!(<Sample as Actor>::migrate(&mut ctx, r#"{"sum":1}"#, 2, 3).unwrap(), r#"{"total":1}"#);
     assert_eq!(<Sample as Actor>::migrate(&mut ctx, "{}", 1, 3).unwrap_err().code, "too_old");
 }
+
+/// A second actor of the same component.
+#[derive(Default, Serialize, Deserialize)]
+struct Other;
+
+#[actor(name = "second")]
+impl Other {}
+
+// Several actors of one component compile; which one serves is decided by the actor's name.
+export!(Sample, Other);
+
+#[test]
+fn an_actor_may_have_nothing_but_a_name() {
+    assert_eq!(Other::NAME, "second");
+    assert!(Other::describe().actions.is_empty());
+    assert_eq!(Other::describe().hooks, Hooks::CHECK);
+}
