@@ -11,6 +11,14 @@ use std::sync::Arc;
 /// Commands for authors.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Make a new actor project that compiles
+    New {
+        /// Folder of the project; its last part is the actor's name unless --name says otherwise
+        path: PathBuf,
+        /// Name of the actor
+        #[arg(long)]
+        name: Option<String>,
+    },
     /// Build an actor project into a component
     Build {
         /// Folder of the project
@@ -42,6 +50,18 @@ pub enum Command {
 /// Runs a command.
 pub fn run(command: Command) -> Result<()> {
     match command {
+        Command::New { path, name } => {
+            let name = match name {
+                Some(name) => name,
+                None => {
+                    path.file_name().context("the path has no last part; give --name")?.to_string_lossy().into_owned()
+                }
+            };
+            growqr_authoring::new(&path, &name)?;
+            eprintln!("made {}", path.display());
+            eprintln!("next: growqr actor build {}", path.display());
+            Ok(())
+        }
         Command::Build { path, output, offline, json } => {
             let report = growqr_authoring::build(&path, &BuildOptions { output, offline, ..BuildOptions::default() })?;
             if json {

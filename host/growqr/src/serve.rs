@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// What is logged to stderr, for example `info` or `growqr_runtime=debug`
-    #[arg(long, value_name = "FILTER", env = "GROWQR_LOG", default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = "GROWQR_LOG", default_value = "info,fjall=warn,lsm_tree=warn")]
     log: String,
 }
 

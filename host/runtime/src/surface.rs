@@ -351,7 +351,7 @@ pub fn seen_request<B>(request: &http::Request<B>, method: &str, body: Bytes) ->
     let headers = request
         .headers()
         .iter()
-        .filter(|(name, _)| name.as_str() != ORIGINAL_URL_HEADER && name.as_str() != "authorization")
+        .filter(|(name, _)| name.as_str() != ORIGINAL_URL_HEADER)
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
     HttpRequest { method: method.to_owned(), url, headers, body }
