@@ -237,6 +237,10 @@ impl<R> Core<R> {
     /// Turns mail into a job, or deals with it at once.
     fn open(&mut self, mail: Mail<R>, arrived: TimestampMs, now: TimestampMs) -> Option<Step<R>> {
         let deadline = later(arrived, self.options.action_timeout);
+        if deadline <= now && matches!(mail, Mail::Action { .. } | Mail::Queue { .. } | Mail::Request { .. }) {
+            // It has waited too long already; its caller is told so, and it does not run any more.
+            return Some(Step::releases(refuse(mail, &codes::ACTION_TIMED_OUT.failure())));
+        }
         let job = match mail {
             Mail::Connect { connection, request, reply } => {
                 let deadline = later(arrived, self.options.connect_timeout);
