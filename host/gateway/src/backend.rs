@@ -23,6 +23,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
 
     /// Whether a namespace exists.
     fn namespace(&self, name: &str) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Namespaces that exist.
+    fn namespaces(&self) -> Vec<String>;
     /// Finds an actor by name and key.
     fn get(
         &self,
@@ -88,6 +90,10 @@ impl Backend for Engine {
 
     async fn namespace(&self, name: &str) -> Result<(), Failure> {
         Engine::namespace(self, name).await
+    }
+
+    fn namespaces(&self) -> Vec<String> {
+        Engine::namespaces(self)
     }
 
     async fn get(&self, namespace: &str, name: &str, key: &ActorKey) -> Result<Option<ActorId>, Failure> {

@@ -52,7 +52,7 @@ impl Charge {
                     used.checked_add(more).filter(|sum| *sum <= max)
                 })
                 .map_err(|_| Spent)?;
-        } else {
+        } else if bytes < self.bytes {
             self.budget.used.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
         }
         self.bytes = bytes;

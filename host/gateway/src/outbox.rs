@@ -12,6 +12,7 @@ use growqr_types::{codes, limits};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Waker;
 use tokio::sync::Notify;
 
@@ -40,7 +41,14 @@ pub(crate) enum Ending {
     AfterQueue,
     /// At once: the client was too slow.
     AtOnce,
+    /// Without another word.
+    Aborted,
 }
+
+const NOT_ENDING: u8 = 0;
+const AFTER_QUEUE: u8 = 1;
+const AT_ONCE: u8 = 2;
+const ABORTED: u8 = 3;
 
 enum Phase {
     Open,
@@ -52,7 +60,6 @@ struct State {
     frames: VecDeque<SocketFrame>,
     bytes: usize,
     phase: Phase,
-    ending: Ending,
     /// Somebody waits for room.
     waiting: bool,
 }
@@ -73,6 +80,8 @@ impl State {
 /// Frames on their way to one client.
 pub(crate) struct Outbox {
     state: Mutex<State>,
+    /// An [`Ending`], so that the socket's task need not take the lock to look.
+    ending: AtomicU8,
     task: AtomicWaker,
     room: Notify,
 }
@@ -80,13 +89,23 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// An empty one.
     pub(crate) fn new() -> Arc<Self> {
-        let state = State { frames: VecDeque::new(), bytes: 0, phase: Phase::Open, ending: Ending::No, waiting: false };
-        Arc::new(Self { state: Mutex::new(state), task: AtomicWaker::new(), room: Notify::new() })
+        let state = State { frames: VecDeque::new(), bytes: 0, phase: Phase::Open, waiting: false };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            ending: AtomicU8::new(NOT_ENDING),
+            task: AtomicWaker::new(),
+            room: Notify::new(),
+        })
     }
 
     /// Who is woken when there is something to do.
     pub(crate) fn register(&self, waker: &Waker) {
         self.task.register(waker);
+    }
+
+    /// Nobody need be woken until the next [`Self::register`]: the task is running and will look by itself.
+    pub(crate) fn unregister(&self) {
+        drop(self.task.take());
     }
 
     /// Takes out what is next.
@@ -115,7 +134,19 @@ impl Outbox {
 
     /// Whether the socket is to be closed.
     pub(crate) fn ending(&self) -> Ending {
-        self.state.lock().ending
+        match self.ending.load(Ordering::Acquire) {
+            AFTER_QUEUE => Ending::AfterQueue,
+            AT_ONCE => Ending::AtOnce,
+            ABORTED => Ending::Aborted,
+            _ => Ending::No,
+        }
+    }
+
+    /// The host can't wait any longer: the socket's task ends as soon as it runs.
+    pub(crate) fn abort(&self) {
+        self.discard();
+        self.ending.store(ABORTED, Ordering::Release);
+        self.task.wake();
     }
 
     /// The socket is gone: forgets what waits and takes nothing more.
@@ -146,7 +177,7 @@ impl Socket for Outbox {
             state.clear();
             let reason = format!("{}.{}", codes::SLOW_READER.group, codes::SLOW_READER.code);
             state.phase = Phase::Closing(CLOSE_FAILURE, reason.into());
-            state.ending = Ending::AtOnce;
+            self.ending.store(AT_ONCE, Ordering::Release);
             self.tell(&mut state);
         } else {
             state.bytes += frame.len();
@@ -162,7 +193,7 @@ impl Socket for Outbox {
             return;
         }
         state.phase = Phase::Closing(code, shortened(reason).into());
-        state.ending = Ending::AfterQueue;
+        self.ending.store(AFTER_QUEUE, Ordering::Release);
         self.tell(&mut state);
         drop(state);
         self.task.wake();

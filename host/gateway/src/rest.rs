@@ -7,28 +7,17 @@ use crate::query;
 use crate::reply::{self, ReplyBody};
 use crate::rest_actors;
 use crate::serve::Shared;
-use growqr_types::{ActorId, Failure, TimestampMs, codes};
+use growqr_types::{ActorId, Failure, codes};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, header};
-use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The one place where everything runs.
 pub(crate) const DATACENTER: &str = "default";
-/// The namespace of clients that name none.
-const NAMESPACE: &str = "default";
-/// Namespaces that are listed; more may exist.
-const NAMESPACES_LISTED_MAX: usize = 1024;
 /// Letters of a namespace's name.
 const NAMESPACE_NAME_LEN_MAX: usize = 128;
-
-/// Namespaces that were asked for by name, with the time at which they were.
-#[derive(Default)]
-pub(crate) struct Namespaces(Mutex<BTreeMap<String, TimestampMs>>);
 
 /// Answers a request of the REST interface.
 pub(crate) async fn answer<B: Backend>(
@@ -44,7 +33,7 @@ pub(crate) async fn answer<B: Backend>(
         ("GET", ["health"]) => json!({"runtime": "engine", "status": "ok", "version": shared.options.version}),
         ("GET", ["metadata"]) => json!({"runtime": "engine", "version": shared.options.version}),
         ("GET", ["datacenters"]) => datacenters(&head.headers),
-        ("GET", ["namespaces"]) => shared.namespaces.list(),
+        ("GET", ["namespaces"]) => namespaces(&shared.backend),
         ("POST", ["namespaces"]) => create_namespace(shared, body).await?,
         ("GET", ["actors", "names"]) => rest_actors::names(shared, query).await?,
         ("GET", ["actors"]) => rest_actors::list(shared, query).await?,
@@ -84,39 +73,18 @@ async fn create_namespace<B: Backend>(shared: &Shared<B>, body: &[u8]) -> Result
         return Err(codes::VALIDATION.with("name is empty or too long."));
     }
     shared.backend.namespace(&new.name).await?;
-    let created = shared.namespaces.note(&new.name);
     let display_name = new.display_name.as_deref().unwrap_or(&new.name);
-    Ok(json!({"namespace": namespace(&new.name, display_name, created)}))
+    Ok(json!({"namespace": namespace(&new.name, display_name)}))
 }
 
-impl Namespaces {
-    fn note(&self, name: &str) -> TimestampMs {
-        let mut listed = self.0.lock();
-        if let Some(created) = listed.get(name) {
-            return *created;
-        }
-        let created = now();
-        if listed.len() < NAMESPACES_LISTED_MAX {
-            listed.insert(name.to_owned(), created);
-        }
-        created
-    }
-
-    fn list(&self) -> Value {
-        self.note(NAMESPACE);
-        let listed = self.0.lock();
-        let namespaces: Vec<Value> = listed.iter().map(|(name, created)| namespace(name, name, *created)).collect();
-        json!({"namespaces": namespaces, "pagination": {"cursor": null}})
-    }
+fn namespaces<B: Backend>(backend: &B) -> Value {
+    let namespaces: Vec<Value> = backend.namespaces().iter().map(|name| namespace(name, name)).collect();
+    json!({"namespaces": namespaces, "pagination": {"cursor": null}})
 }
 
-fn namespace(name: &str, display_name: &str, created: TimestampMs) -> Value {
-    json!({
-        "namespace_id": namespace_id(name),
-        "name": name,
-        "display_name": display_name,
-        "create_ts": created,
-    })
+/// When a namespace was made is not kept, because nothing depends on it.
+fn namespace(name: &str, display_name: &str) -> Value {
+    json!({"namespace_id": namespace_id(name), "name": name, "display_name": display_name, "create_ts": 0})
 }
 
 /// The id of a namespace. Clients only compare it, so it follows from the name.
@@ -125,10 +93,6 @@ pub(crate) fn namespace_id(name: &str) -> String {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash[..16]);
     ActorId::from_bytes(bytes).to_string()
-}
-
-fn now() -> TimestampMs {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as TimestampMs)
 }
 
 /// Reads a JSON body; an empty one is an object without fields.

@@ -5,7 +5,7 @@ use crate::budget::Budget;
 use crate::query::{Method as Finding, Named};
 use crate::ray::{self, Ray};
 use crate::reply::{self, Cors, ReplyBody};
-use crate::rest::{self, Namespaces};
+use crate::rest;
 use crate::route::{self, Head, Route, Target};
 use crate::server::Connection;
 use crate::socket::{self, Opening, Sockets};
@@ -48,7 +48,6 @@ pub(crate) struct Shared<B> {
     pub(crate) sockets: Sockets,
     pub(crate) socket_permits: Arc<Semaphore>,
     pub(crate) requests: AtomicU64,
-    pub(crate) namespaces: Namespaces,
     pub(crate) tasks: TaskTracker,
     /// The gateway stops: nothing new, and what is under way may finish.
     pub(crate) stop: CancellationToken,
@@ -251,16 +250,12 @@ fn upgrade<B: Backend>(
         Err(failure) => return reply::failure(&failure),
     };
     let opening = Opening { target, request, ray: ray.clone() };
+    // This task is large and soon over: it starts the small one that stays for as long as the socket does.
     let task = shared.clone();
     shared.tasks.spawn(async move {
-        let abort = task.abort.clone();
-        let carried = async {
-            if let Ok(upgraded) = upgrade.await {
-                socket::run(task, upgraded, opening).await;
-            }
-        };
-        abort.run_until_cancelled(carried).await;
-        drop((permit, connection));
+        if let Ok(upgraded) = upgrade.await {
+            socket::open(task, upgraded, opening, (permit, connection)).await;
+        }
     });
     response
 }

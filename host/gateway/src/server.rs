@@ -2,7 +2,6 @@
 
 use crate::backend::Backend;
 use crate::budget::Budget;
-use crate::rest::Namespaces;
 use crate::serve::{self, Shared};
 use crate::socket::Sockets;
 use crate::{GatewayOptions, Stats};
@@ -13,7 +12,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,23 +21,39 @@ use tokio_util::task::TaskTracker;
 
 /// How long to wait after a failed `accept`, for example because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The smallest read buffer that the HTTP library takes.
-const HEADER_BYTES_MIN: usize = 8 << 10;
+/// The smallest bound of a read buffer that the HTTP library takes.
+const BUFFER_BYTES_MIN: usize = 8 << 10;
 
 /// A TCP connection's place among the allowed ones; it is taken for as long as somebody holds this.
 pub(crate) struct Connection {
+    open: Arc<AtomicUsize>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn new(open: &Arc<AtomicUsize>, permit: OwnedSemaphorePermit) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self { open: open.clone(), _permit: permit }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The network edge of the host. Cheap to clone.
 pub struct Gateway<B> {
     shared: Arc<Shared<B>>,
     connections: Arc<Semaphore>,
+    /// Not what is missing in the semaphore: accepting takes a place before there is a connection.
+    open: Arc<AtomicUsize>,
 }
 
 impl<B> Clone for Gateway<B> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone(), connections: self.connections.clone() }
+        Self { shared: self.shared.clone(), connections: self.connections.clone(), open: self.open.clone() }
     }
 }
 
@@ -52,20 +67,19 @@ impl<B: Backend> Gateway<B> {
             sockets: Sockets::default(),
             socket_permits: Arc::new(Semaphore::new(options.sockets_max)),
             requests: AtomicU64::new(0),
-            namespaces: Namespaces::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             options,
         };
-        Self { shared: Arc::new(shared), connections }
+        Self { shared: Arc::new(shared), connections, open: Arc::default() }
     }
 
     /// What it holds and has done.
     pub fn stats(&self) -> Stats {
         let shared = &self.shared;
         Stats {
-            connections: shared.options.connections_max.saturating_sub(self.connections.available_permits()),
+            connections: self.open.load(Ordering::Relaxed),
             sockets: shared.sockets.len(),
             requests: shared.requests.load(Ordering::Relaxed),
             incoming_bytes: shared.budget.used(),
@@ -85,7 +99,9 @@ impl<B: Backend> Gateway<B> {
         if tokio::time::timeout(timeout, shared.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = shared.tasks.len(), "requests did not finish in time and are dropped");
             shared.abort.cancel();
-            shared.tasks.wait().await;
+            shared.sockets.abort_all();
+            // What does not even end now is stuck within the host, and is no reason to keep it running.
+            let _ = tokio::time::timeout(timeout, shared.tasks.wait()).await;
         }
         Ok(())
     }
@@ -93,21 +109,30 @@ impl<B: Backend> Gateway<B> {
     async fn accept(&self, listener: &TcpListener) {
         // The semaphore is never closed.
         while let Ok(permit) = self.connections.clone().acquire_owned().await {
-            let stream = loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => break stream,
-                    // That client gave up while it waited; the next one has not.
-                    Err(error) if is_of_one_client(&error) => {}
-                    Err(error) => {
-                        tracing::warn!(%error, "can't accept connections, trying again");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                }
-            };
+            let stream = accept_one(listener).await;
             // A stream that can't be set up is broken and fails at its first use.
             let _ = stream.set_nodelay(true);
             let shared = self.shared.clone();
-            self.shared.tasks.spawn(connection(shared, Arc::new(Connection { _permit: permit }), stream));
+            self.shared.tasks.spawn(connection(shared, Arc::new(Connection::new(&self.open, permit)), stream));
+        }
+    }
+}
+
+/// The next connection. Nothing that goes wrong with one ends the host.
+async fn accept_one(listener: &TcpListener) -> TcpStream {
+    let mut told = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            // That client gave up while it waited; the next one has not.
+            Err(error) if is_of_one_client(&error) => {}
+            Err(error) => {
+                // Once is enough until it works again: the reason stays the same for many attempts.
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%error, "can't accept connections, trying again");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }
@@ -129,7 +154,8 @@ async fn connection<B: Backend>(shared: Arc<Shared<B>>, place: Arc<Connection>, 
         .timer(TokioTimer::new())
         .half_close(true)
         .header_read_timeout(shared.options.header_timeout)
-        .max_buf_size(shared.options.header_bytes_max.max(HEADER_BYTES_MIN))
+        .max_header_size(shared.options.header_bytes_max)
+        .max_buf_size(shared.options.header_bytes_max.max(BUFFER_BYTES_MIN))
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);

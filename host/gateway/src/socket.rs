@@ -1,4 +1,4 @@
-//! The task of one client's socket: resolves the actor, opens the socket there, and carries frames until either side ends it.
+//! One client's socket: resolves the actor, opens the socket there, and carries frames until either side ends it.
 //!
 //! Invariant: a socket that was opened at an actor is reported closed there exactly once.
 
@@ -8,16 +8,20 @@ use crate::outbox::{CLOSE_FAILURE, Outbox};
 use crate::ray::Ray;
 use crate::route::Target;
 use crate::serve::Shared;
+use crate::server::Connection;
 use crate::transport::Transport;
-use crate::{CONNECT_FRAME_BYTES_MAX, handshake, serve};
+use crate::{CONNECT_FRAME_BYTES_MAX, GatewayOptions, handshake, serve};
 use growqr_seam::{Socket, SocketOpen};
 use growqr_types::{ConnectionId, Failure, codes};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The close code for an encoding that does not exist.
 const CLOSE_UNSUPPORTED: u16 = 1003;
@@ -39,10 +43,33 @@ impl Sockets {
 
     /// Asks every client to connect again.
     pub(crate) fn close_all(&self) {
-        let open: Vec<_> = self.open.lock().values().filter_map(Weak::upgrade).collect();
-        for outbox in open {
-            go_away(&outbox);
-        }
+        self.all().iter().for_each(|outbox| go_away(outbox));
+    }
+
+    /// Ends every socket without another word.
+    pub(crate) fn abort_all(&self) {
+        self.all().iter().for_each(|outbox| outbox.abort());
+    }
+
+    fn all(&self) -> Vec<Arc<Outbox>> {
+        self.open.lock().values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// A socket's place among the open ones.
+struct Place<B> {
+    shared: Arc<Shared<B>>,
+    number: u64,
+    /// What the socket takes of the host's limits.
+    _permits: Permits,
+}
+
+/// A place among the sockets, and one among the connections.
+pub(crate) type Permits = (OwnedSemaphorePermit, Arc<Connection>);
+
+impl<B> Drop for Place<B> {
+    fn drop(&mut self) {
+        self.shared.sockets.open.lock().remove(&self.number);
     }
 }
 
@@ -58,42 +85,36 @@ pub(crate) struct Opening {
     pub(crate) ray: Ray,
 }
 
-/// Carries one socket, from the upgrade to its end.
-pub(crate) async fn run<B: Backend>(shared: Arc<Shared<B>>, upgraded: hyper::upgrade::Upgraded, opening: Opening) {
+/// Opens one socket at its actor, and leaves it to a task of its own.
+pub(crate) async fn open<B: Backend>(
+    shared: Arc<Shared<B>>,
+    upgraded: hyper::upgrade::Upgraded,
+    opening: Opening,
+    permits: Permits,
+) {
     // Every connection of this server is a TCP stream, so this can't fail.
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
     let transport = Transport::new(parts.io.into_inner(), parts.read_buf, shared.budget.charge());
-    let options = &shared.options;
-    let timing = Timing {
-        // The timer that finds a silent client is the one that pings it.
-        ping_interval: options.ping_interval.min(options.silence_max),
-        silence_max: options.silence_max,
-        close_timeout: options.close_timeout,
-    };
-    let is_connection = opening.request.uri().path() == "/connect";
-    let frame_bytes_max = if is_connection { CONNECT_FRAME_BYTES_MAX } else { options.raw_frame_bytes_max };
     let outbox = Outbox::new();
     let number = shared.sockets.last.fetch_add(1, Ordering::Relaxed);
     shared.sockets.open.lock().insert(number, Arc::downgrade(&outbox));
+    let place = Place { shared: shared.clone(), number, _permits: permits };
     if shared.stop.is_cancelled() {
         go_away(&outbox);
     }
-    let link = Link::new(transport, outbox.clone(), frame_bytes_max, timing);
-    carry(&shared, link, &outbox, opening).await;
-    shared.sockets.open.lock().remove(&number);
-}
-
-async fn carry<B: Backend>(shared: &Shared<B>, mut link: Link, outbox: &Arc<Outbox>, opening: Opening) {
+    let is_connection = opening.request.uri().path() == "/connect";
+    let frame_bytes_max = if is_connection { CONNECT_FRAME_BYTES_MAX } else { shared.options.raw_frame_bytes_max };
+    let mut link = Link::new(transport, outbox.clone(), frame_bytes_max, timing(&shared.options));
     let ray = opening.ray.clone();
-    let session = if handshake::has_known_encoding(opening.request.headers()) {
-        // The future of opening is large and soon over: it has no place in a task that mostly idles.
-        let opened = link.drive(Box::pin(open(shared, opening, outbox.clone()))).await;
+    let opened = if handshake::has_known_encoding(opening.request.headers()) {
+        let opening = pin!(at_actor(&shared, opening, outbox.clone()));
+        let Some(opened) = link.drive(opening).await else { return };
         opened.map_err(|failure| (CLOSE_FAILURE, format!("{}.{}#{}", failure.group, failure.code, ray.text())))
     } else {
         let code = codes::UNSUPPORTED_ENCODING;
         Err((CLOSE_UNSUPPORTED, format!("{}.{}", code.group, code.code)))
     };
-    let session = match session {
+    let session = match opened {
         Ok(session) => Some(session),
         Err((code, reason)) => {
             tracing::debug!(ray = ray.text(), code, reason, "socket refused");
@@ -101,33 +122,75 @@ async fn carry<B: Backend>(shared: &Shared<B>, mut link: Link, outbox: &Arc<Outb
             None
         }
     };
-    let ended = loop {
-        match link.next().await {
-            Event::Frame(frame) => {
-                if let Some(session) = &session {
-                    link.drive(session.message(frame)).await;
+    shared.tasks.spawn(carry(place, link, session));
+}
+
+fn timing(options: &GatewayOptions) -> Timing {
+    Timing {
+        // The timer that finds a silent client is the one that pings it.
+        ping_interval: options.ping_interval.min(options.silence_max),
+        silence_max: options.silence_max,
+        close_timeout: options.close_timeout,
+    }
+}
+
+async fn at_actor<B: Backend>(
+    shared: &Shared<B>,
+    opening: Opening,
+    outbox: Arc<Outbox>,
+) -> Result<B::Session, Failure> {
+    let (actor, _key) = serve::resolve(&shared.backend, opening.target?).await?;
+    let connection = ConnectionId::from_bytes(uuid::Uuid::new_v4().into_bytes());
+    shared.backend.websocket(actor, SocketOpen { connection, request: opening.request, socket: outbox }).await
+}
+
+/// The task of an open socket. Its size is what an idle socket costs, so that what is rare is boxed. It is no `async fn`, because
+/// those keep their arguments twice.
+#[expect(clippy::manual_async_fn, reason = "an async fn would be nearly twice as large")]
+fn carry<B: Backend>(place: Place<B>, mut link: Link, session: Option<B::Session>) -> impl Future<Output = ()> + Send {
+    async move {
+        let ended = loop {
+            match link.next().await {
+                Event::Frame(frame) => {
+                    if let Some(session) = &session {
+                        let delivered = pin!(session.message(frame));
+                        link.drive(delivered).await;
+                    }
                 }
+                Event::Ended(ended) => break ended,
             }
-            Event::Ended(ended) => break ended,
-        }
-    };
-    finish(link, session, ended).await;
+        };
+        Box::pin(finish(link, session, ended)).await;
+        drop(place);
+    }
 }
 
 async fn finish<S: Session>(link: Link, session: Option<S>, ended: Ended) {
     // A client that is slow to leave does not keep the news from the actor.
     let telling = async {
-        if let Some(session) = session {
+        if let Some(session) = &session {
             let (code, reason) = ended.told();
             tracing::debug!(code, "socket closed");
             session.closed(code, reason).await;
         }
     };
-    tokio::join!(Box::pin(link.finish(&ended)), telling);
+    tokio::join!(link.finish(&ended), telling);
 }
 
-async fn open<B: Backend>(shared: &Shared<B>, opening: Opening, outbox: Arc<Outbox>) -> Result<B::Session, Failure> {
-    let (actor, _key) = serve::resolve(&shared.backend, opening.target?).await?;
-    let connection = ConnectionId::from_bytes(uuid::Uuid::new_v4().into_bytes());
-    shared.backend.websocket(actor, SocketOpen { connection, request: opening.request, socket: outbox }).await
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use growqr_engine::{Engine, SocketSession};
+
+    /// Bytes of the task of an idle socket. The read buffer of 8 KiB comes on top, of which mostly one page is in use.
+    const TASK_BYTES_MAX: usize = 2 << 10;
+
+    #[test]
+    fn the_task_of_an_idle_socket_is_small() {
+        fn len<F>(_: impl Fn(Place<Engine>, Link, Option<SocketSession>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let len = len(carry);
+        assert!(len <= TASK_BYTES_MAX, "{len}");
+    }
 }

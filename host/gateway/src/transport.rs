@@ -28,6 +28,8 @@ pub(crate) struct Transport {
 impl Transport {
     /// A stream of which `read_before` was read already.
     pub(crate) fn new(tcp: TcpStream, read_before: Bytes, charge: Charge) -> Self {
+        // Even an empty remainder would keep the read buffer of the HTTP connection.
+        let read_before = if read_before.is_empty() { Bytes::new() } else { read_before };
         Self { tcp, read_before, heard: Instant::now(), unread: 0, charge, spent: false }
     }
 
@@ -77,6 +79,9 @@ impl AsyncRead for Transport {
         if self.read_before.has_remaining() {
             let len = self.read_before.len().min(buffer.remaining());
             buffer.put_slice(&self.read_before.split_to(len));
+            if self.read_before.is_empty() {
+                self.read_before = Bytes::new();
+            }
         } else {
             ready!(Pin::new(&mut self.tcp).poll_read(cx, buffer))?;
         }

@@ -130,6 +130,10 @@ impl Backend for Fake {
         if name == "nowhere" { Err(codes::NAMESPACE_NOT_FOUND.failure()) } else { Ok(()) }
     }
 
+    fn namespaces(&self) -> Vec<String> {
+        vec!["default".into()]
+    }
+
     async fn get(&self, _namespace: &str, name: &str, key: &ActorKey) -> Result<Option<ActorId>, Failure> {
         Ok(self.0.actors.lock().unwrap().get(&(name.into(), key.clone())).map(|record| record.id))
     }
