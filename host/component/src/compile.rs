@@ -20,6 +20,8 @@ use tokio::sync::Semaphore;
 const CHILDREN_MAX: usize = 2;
 /// Bytes of native code of one component; about three times the component.
 const NATIVE_BYTES_MAX: u64 = 256 << 20;
+/// KiB of address space that the child's allocator takes at a time.
+const ALLOCATOR_RESERVE_KIB: &str = "16384";
 /// Bytes of the child's error output that are read.
 const ERROR_BYTES_MAX: u64 = 16 << 10;
 /// Bytes of the child's error output that an author is shown.
@@ -89,6 +91,8 @@ impl Compiler {
             .arg(limits.compile_memory_bytes_max.to_string())
             .arg(cpu.as_secs().max(1).to_string())
             .env_clear()
+            // The product's allocator reserves address space by the gigabyte otherwise, which the child may not have.
+            .env("MIMALLOC_ARENA_RESERVE", ALLOCATOR_RESERVE_KIB)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

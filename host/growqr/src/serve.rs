@@ -11,6 +11,7 @@ use growqr_runtime::{Capabilities, Runtime, RuntimeInput};
 use growqr_seam::{Clock, Randomness};
 use growqr_storage::{FjallOptions, FjallStorage, Storage};
 use rand::Rng;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,7 +45,13 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<()> {
     let filter = EnvFilter::try_new(&arguments.log).context("--log is not a valid filter")?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(colours)
+        .init();
     let deployment = Deployment::read(arguments.config.as_deref())?;
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
