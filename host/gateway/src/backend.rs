@@ -40,6 +40,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
         key: ActorKey,
         input: Option<Bytes>,
     ) -> impl Future<Output = Result<Resolved, Failure>> + Send;
+    /// Waits until the creation of an actor is durable.
+    fn created(&self, id: ActorId) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Makes an actor.
     fn create(
         &self,
@@ -108,6 +110,10 @@ impl Backend for Engine {
         input: Option<Bytes>,
     ) -> Result<Resolved, Failure> {
         Engine::get_or_create(self, namespace, name, key, input).await
+    }
+
+    async fn created(&self, id: ActorId) -> Result<(), Failure> {
+        Engine::created(self, id).await
     }
 
     async fn create(

@@ -28,6 +28,7 @@ mod transport;
 
 pub use backend::{Backend, Session};
 pub use reply::{ExtraRoutes, ReplyBody};
+pub use route::Shortcut;
 pub use server::Gateway;
 
 use growqr_types::limits;
@@ -64,6 +65,8 @@ pub struct GatewayOptions {
     pub close_timeout: Duration,
     /// How long requests under way may take to finish when the gateway stops.
     pub stop_timeout: Duration,
+    /// Short addresses of actors.
+    pub shortcuts: Vec<Shortcut>,
     /// Serves `/api/...` outside `/api/rivet`.
     pub extra: Option<ExtraRoutes>,
 }
@@ -85,6 +88,7 @@ impl Default for GatewayOptions {
             silence_max: SILENCE_MAX,
             close_timeout: CLOSE_TIMEOUT,
             stop_timeout: STOP_TIMEOUT,
+            shortcuts: Vec::new(),
             extra: None,
         }
     }

@@ -80,6 +80,7 @@ pub(crate) async fn get_or_create<B: Backend>(shared: &Shared<B>, query: &str, b
     let (name, key, input) = New::read(body)?;
     let key = key.ok_or_else(|| codes::VALIDATION.with("key is missing."))?;
     let resolved = shared.backend.get_or_create(&namespace, &name, key, input).await?;
+    shared.backend.created(resolved.actor).await?;
     let record = shared.backend.actor(resolved.actor)?.ok_or_else(|| codes::ACTOR_NOT_FOUND.failure())?;
     Ok(json!({"actor": actor(&record), "created": resolved.created}))
 }

@@ -6,7 +6,7 @@
 //! name and an id can't be taken for one another.
 
 use crate::query::{self, Named};
-use growqr_types::{ActorId, Failure, codes};
+use growqr_types::{ActorId, ActorKey, Failure, codes};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The prefix below which everything is served once more.
@@ -19,6 +19,17 @@ const ACTOR: HeaderName = HeaderName::from_static("x-rivet-actor");
 pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-rivet-token");
 /// The subprotocol that carries the token.
 const TOKEN_PROTOCOL: &str = "rivet_token.";
+
+/// A short address: requests and WebSockets at `{prefix}/{key}` go to the raw handlers of an actor, which is made if needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortcut {
+    /// Where it begins, for example `/p`.
+    pub prefix: String,
+    /// Namespace of the actor.
+    pub namespace: String,
+    /// Name of the actor.
+    pub actor: String,
+}
 
 /// Which actor a request is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +57,7 @@ pub(crate) struct Head<'a> {
     pub(crate) query: &'a str,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) is_upgrade: bool,
+    pub(crate) shortcuts: &'a [Shortcut],
 }
 
 /// Finds the route of a request.
@@ -59,7 +71,32 @@ pub(crate) fn find(head: &Head<'_>) -> Route {
     if let Some(route) = by_path(path, head.query) {
         return route;
     }
-    by_header(path, head).unwrap_or_else(|| Route::Rest { path: path.to_owned() })
+    by_header(path, head).or_else(|| by_shortcut(path, head)).unwrap_or_else(|| Route::Rest { path: path.to_owned() })
+}
+
+/// `/{prefix}/{key}/{rest}`, for plain HTTP and WebSocket clients that know nothing of Rivet.
+fn by_shortcut(path: &str, head: &Head<'_>) -> Option<Route> {
+    let (shortcut, rest) = head.shortcuts.iter().find_map(|shortcut| {
+        let rest = path.strip_prefix(shortcut.prefix.as_str())?.strip_prefix('/')?;
+        Some((shortcut, rest))
+    })?;
+    let (key, rest) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    if key.is_empty() || path.contains("//") {
+        return None;
+    }
+    let key = query::percent_decode(key).ok_or_else(|| codes::QUERY_INVALID_PERCENT.failure());
+    let target =
+        key.and_then(|key| ActorKey(vec![key]).checked().map_err(|error| codes::KEY_TOO_LARGE.with(error.to_string())));
+    let target = target.map(|key| {
+        Target::Named(Named {
+            namespace: shortcut.namespace.clone(),
+            name: shortcut.actor.clone(),
+            key,
+            method: query::Method::GetOrCreate(None),
+        })
+    });
+    let root = if head.is_upgrade { "/websocket" } else { "/request" };
+    Some(Route::Actor { target, path: with_query(&format!("{root}{rest}"), head.query) })
 }
 
 fn with_query(path: &str, query: &str) -> String {

@@ -68,7 +68,13 @@ pub(crate) async fn answer<B: Backend>(
     let is_upgrade = handshake::is_wanted(request.method(), request.headers());
     let uri = request.uri();
     let query = uri.query().unwrap_or_default();
-    let route = route::find(&Head { path: uri.path(), query, headers: request.headers(), is_upgrade });
+    let route = route::find(&Head {
+        path: uri.path(),
+        query,
+        headers: request.headers(),
+        is_upgrade,
+        shortcuts: &shared.options.shortcuts,
+    });
     let method = request.method().clone();
     let kind;
     let mut response = match route {

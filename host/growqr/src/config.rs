@@ -21,6 +21,9 @@ pub struct Deployment {
     /// A namespace is created when somebody asks for it. For development.
     #[serde(default)]
     pub namespaces_on_request: bool,
+    /// Short addresses: `{"/p": "bench"}` gives plain HTTP and WebSocket clients the actor `bench` with the key `x` at `/p/x`.
+    #[serde(default)]
+    pub routes: BTreeMap<String, String>,
     /// Live instances at the most; by default as many as the machine's memory mappings allow.
     #[serde(default)]
     pub instances: Option<usize>,
@@ -62,6 +65,18 @@ impl Deployment {
                 "{} names no actors\nhint: {{\"actors\": {{\"counter\": {{\"component\": \"counter.wasm\"}}}}}}",
                 file.display()
             );
+        }
+        for (prefix, actor) in &deployment.routes {
+            let sound =
+                prefix.starts_with('/') && prefix.len() > 1 && !prefix.ends_with('/') && !prefix.starts_with("/api");
+            if !sound || ["/gateway", "/actors"].contains(&prefix.as_str()) {
+                bail!(
+                    "the route {prefix:?} can't be used\nhint: a route is a path like \"/p\", and not one that the host needs itself"
+                );
+            }
+            if !deployment.actors.contains_key(actor) {
+                bail!("the route {prefix:?} leads to {actor:?}, which is no actor of this deployment");
+            }
         }
         let folder = file.parent().unwrap_or(Path::new(""));
         for actor in deployment.actors.values_mut() {
@@ -112,6 +127,9 @@ mod tests {
             r#"{"actors": {"a": {}}}"#,
             r#"{"actors": {"a": {"component": "a.wasm", "colour": 1}}}"#,
             r#"{"actors": {"a": {"component": "a.wasm", "limits": {"timer": 3}}}}"#,
+            r#"{"actors": {"a": {"component": "a.wasm"}}, "routes": {"/p": "b"}}"#,
+            r#"{"actors": {"a": {"component": "a.wasm"}}, "routes": {"p": "a"}}"#,
+            r#"{"actors": {"a": {"component": "a.wasm"}}, "routes": {"/gateway": "a"}}"#,
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }

@@ -6,7 +6,7 @@ use crate::deployment;
 use anyhow::{Context, Result};
 use growqr_component::CompilerCommand;
 use growqr_engine::{Engine, EngineOptions};
-use growqr_gateway::{Gateway, GatewayOptions};
+use growqr_gateway::{Gateway, GatewayOptions, Shortcut};
 use growqr_runtime::{Capabilities, Runtime, RuntimeInput};
 use growqr_seam::{Clock, Randomness};
 use growqr_storage::{FjallOptions, FjallStorage, Storage};
@@ -91,7 +91,7 @@ async fn serve(arguments: Arguments, deployment: Deployment) -> Result<()> {
         let engine = engine.clone();
         async move { engine.run().await }
     });
-    let gateway = Gateway::new(engine.clone(), GatewayOptions::default());
+    let gateway = Gateway::new(engine.clone(), gateway_options(&deployment));
     println!("{}", serde_json::json!({ "listening": format!("http://{address}") }));
     tracing::info!(%address, actors = deployment.actors.len(), "ready");
     let served = gateway.serve(listener, stop).await;
@@ -128,6 +128,17 @@ fn open_components(data_dir: &Path, deployment: &Deployment) -> Result<growqr_co
         compiler: CompilerCommand::this_program([COMPILE_COMMAND.into()])?,
     })
     .context("the WebAssembly engine can't be started")
+}
+
+fn gateway_options(deployment: &Deployment) -> GatewayOptions {
+    // The first namespace is the one that short addresses mean.
+    let namespace = deployment.namespaces.first().cloned().unwrap_or_default();
+    let shortcut = |(prefix, actor): (&String, &String)| Shortcut {
+        prefix: prefix.clone(),
+        namespace: namespace.clone(),
+        actor: actor.clone(),
+    };
+    GatewayOptions { shortcuts: deployment.routes.iter().map(shortcut).collect(), ..GatewayOptions::default() }
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {

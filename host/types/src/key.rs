@@ -78,7 +78,8 @@ impl ActorKey {
         text
     }
 
-    fn checked(self) -> Result<Self, KeyError> {
+    /// Refuses a key that is too large.
+    pub fn checked(self) -> Result<Self, KeyError> {
         let len = self.to_rest().len();
         if len > limits::KEY_BYTES_MAX {
             return Err(KeyError::TooLarge { len, max: limits::KEY_BYTES_MAX });

@@ -151,6 +151,10 @@ impl Backend for Fake {
         Ok(Resolved { actor: self.create(namespace, name, key, input).await?.id, created: true })
     }
 
+    async fn created(&self, _: ActorId) -> Result<(), Failure> {
+        Ok(())
+    }
+
     async fn create(
         &self,
         namespace: &str,
