@@ -1,5 +1,6 @@
 //! The pages that promise to be complete are compared with the code.
 
+use growqr_component::{ComponentLimits, InstanceLimits};
 use growqr_turn::TurnLimits;
 use growqr_types::codes;
 use std::collections::BTreeMap;
@@ -54,11 +55,17 @@ fn every_limit_is_listed_with_its_value_and_no_other() {
         let (_, value) = rest.split_once(" = ").unwrap_or_else(|| panic!("can't read {line}"));
         real.insert(name.to_owned(), shown(name, value.trim_end_matches(';')));
     }
-    let turn = format!("{:?}", TurnLimits::default());
-    let fields = turn.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}')).unwrap();
-    for field in fields.split(',') {
-        let (name, value) = field.trim().split_once(": ").unwrap_or_else(|| panic!("can't read {field}"));
-        real.insert(name.to_owned(), shown(name, value));
+    let records = [
+        format!("{:?}", TurnLimits::default()),
+        format!("{:?}", ComponentLimits::default()),
+        format!("{:?}", InstanceLimits::default()),
+    ];
+    for record in records {
+        let fields = record.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}')).expect("a record with fields");
+        for field in fields.split(',') {
+            let (name, value) = field.trim().split_once(": ").unwrap_or_else(|| panic!("can't read {field}"));
+            real.insert(name.to_owned(), shown(name, value));
+        }
     }
     assert!(real.contains_key("KEY_BYTES_MAX") && real.contains_key("timers_max"), "the code was not read: {real:?}");
     check("docs/limits.md", &rows("docs/limits.md"), &real);
@@ -78,7 +85,7 @@ fn shown(name: &str, value: &str) -> String {
         Some((base, shift)) => number(base) << number(shift),
         None => number(value),
     };
-    let is_bytes = name.to_lowercase().contains("bytes");
+    let is_bytes = name.to_lowercase().contains("bytes") || name == "size_max";
     for (unit, size) in [("MiB", 1 << 20), ("KiB", 1 << 10)] {
         if is_bytes && count >= size && count.is_multiple_of(size) {
             return format!("{} {unit}", count / size);
