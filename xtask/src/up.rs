@@ -7,6 +7,7 @@ use crate::run::say;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -45,11 +46,14 @@ fn serve(arguments: &UpArguments, host: &Path, node: &Path) -> Result<()> {
     let mut child = Command::new(host)
         .args(["serve", "--listen", &arguments.listen, "--data-dir", &arguments.data_dir, "--config", CONFIG])
         .current_dir(root()?)
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        // A second signal ends the host at once, and Ctrl-C in a terminal reaches a whole process group: the host is in one of its
+        // own, and gets each signal once, from the handler below.
+        .process_group(0)
         .spawn()
         .with_context(|| format!("can't start {}", host.display()))?;
     let id = child.id().to_string();
-    // Ctrl-C reaches the host as well; this process only has to wait for it. A SIGTERM meant for this one is passed on.
     ctrlc::set_handler(move || {
         if let Err(error) = Command::new("kill").args(["-TERM", &id]).status() {
             eprintln!("can't pass the signal on: {error}");

@@ -1,6 +1,7 @@
 //! The pages that promise to be complete are compared with the code.
 
 use growqr_component::{ComponentLimits, InstanceLimits};
+use growqr_runtime::options::{ActorLimits, ActorOptions};
 use growqr_turn::TurnLimits;
 use growqr_types::codes;
 use std::collections::BTreeMap;
@@ -55,49 +56,64 @@ fn every_limit_is_listed_with_its_value_and_no_other() {
         let (_, value) = rest.split_once(" = ").unwrap_or_else(|| panic!("can't read {line}"));
         real.insert(name.to_owned(), shown(name, value.trim_end_matches(';')));
     }
-    let records = [
-        format!("{:?}", TurnLimits::default()),
-        format!("{:?}", ComponentLimits::default()),
-        format!("{:?}", InstanceLimits::default()),
+    let same = |name: &str| name.to_owned();
+    let records: [(String, &dyn Fn(&str) -> String); 5] = [
+        (format!("{:?}", TurnLimits::default()), &same),
+        (format!("{:?}", ComponentLimits::default()), &same),
+        (format!("{:?}", InstanceLimits::default()), &same),
+        (format!("{:?}", ActorOptions::default()), &camel_case),
+        (format!("{:?}", ActorLimits::default()), &camel_case),
     ];
-    for record in records {
+    for (record, spelled) in records {
         let fields = record.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}')).expect("a record with fields");
         for field in fields.split(',') {
             let (name, value) = field.trim().split_once(": ").unwrap_or_else(|| panic!("can't read {field}"));
-            real.insert(name.to_owned(), shown(name, value));
+            real.insert(spelled(name), shown(name, value));
         }
     }
     assert!(real.contains_key("KEY_BYTES_MAX") && real.contains_key("timers_max"), "the code was not read: {real:?}");
     check("docs/limits.md", &rows("docs/limits.md"), &real);
 }
 
-/// A value as the page shows it: `4 << 20` of bytes is `4 MiB`, `Duration::from_secs(5)` is `5 s`.
+/// A value as the page shows it: `4 << 20` of bytes is `4 MiB`, `Duration::from_secs(5)` and `5s` are `5 s`.
 fn shown(name: &str, value: &str) -> String {
-    if let Some(count) = value.strip_prefix("Duration::from_secs(") {
-        return format!("{} s", count.trim_end_matches(')'));
+    let duration = value.trim_start_matches("Duration::from_").replace("secs(", "").replace("millis(", "");
+    match (value.contains("millis") || value.ends_with("ms"), duration != value || value.ends_with('s')) {
+        (true, _) => return format!("{} ms", digits(&duration)),
+        (false, true) if value != "false" => return format!("{} s", digits(&duration)),
+        _ if matches!(value, "true" | "false") => return value.to_owned(),
+        _ => {}
     }
-    if let Some(count) = value.strip_prefix("Duration::from_millis(") {
-        return format!("{} ms", count.trim_end_matches(')'));
-    }
-    let number =
-        |text: &str| -> u64 { text.trim().replace('_', "").parse().unwrap_or_else(|_| panic!("{name} = {value}")) };
+    let number = |text: &str| -> u64 { digits(text).parse().unwrap_or_else(|_| panic!("{name} = {value}")) };
     let count = match value.split_once("<<") {
         Some((base, shift)) => number(base) << number(shift),
         None => number(value),
     };
-    let is_bytes = name.to_lowercase().contains("bytes") || name == "size_max";
+    let lower = name.to_lowercase();
+    let is_bytes = lower.contains("bytes") || lower.contains("size");
     for (unit, size) in [("MiB", 1 << 20), ("KiB", 1 << 10)] {
         if is_bytes && count >= size && count.is_multiple_of(size) {
             return format!("{} {unit}", count / size);
         }
     }
-    let digits = count.to_string();
+    let ungrouped = count.to_string();
     let mut grouped = String::new();
-    for (index, digit) in digits.char_indices() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+    for (index, digit) in ungrouped.char_indices() {
+        if index > 0 && (ungrouped.len() - index).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
     }
     if is_bytes { format!("{grouped} bytes") } else { grouped }
+}
+
+fn digits(text: &str) -> String {
+    text.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// `sleep_timeout` as `rivet.json` spells it.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |text, word| text + &word[..1].to_uppercase() + &word[1..])
 }
