@@ -3,10 +3,11 @@
 //! Actors are built by the host's own command (`growqr actor build`), the same that authors use; so the host comes first.
 
 use crate::machine::{Tool, ensure_wasm_target, root, target_dir};
+use crate::node;
 use crate::run::{run, say};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which cargo profile.
@@ -19,39 +20,31 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// cargo's name of it.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Dev => "dev",
-            Self::Release => "release",
-        }
-    }
-
-    /// The folder under cargo's target folder.
-    const fn folder(self) -> &'static str {
-        match self {
+    /// Where cargo puts the host.
+    fn host(self) -> Result<PathBuf> {
+        let folder = match self {
             Self::Dev => "debug",
             Self::Release => "release",
-        }
+        };
+        Ok(target_dir()?.join(folder).join("growqr"))
     }
 }
 
 /// Arguments of `build`.
 #[derive(Args)]
 pub struct BuildArguments {
-    /// Stop after the actors. (The host is still built if it is not, because it is what builds actors.)
+    /// Only the actors, with the host that is built already; it is built first if there is none.
     #[arg(long)]
     actors_only: bool,
-    /// The host's profile. Actors are always optimised.
+    /// The host's profile. Actors are built by the host and are always optimised.
     #[arg(long, value_enum, default_value = "release")]
     profile: Profile,
 }
 
 /// `cargo xtask build`
 pub fn build(arguments: &BuildArguments) -> Result<()> {
-    // The quick profile is enough to build actors with; what comes out does not depend on it.
-    let profile = if arguments.actors_only { Profile::Dev } else { arguments.profile };
-    let host = build_host(profile)?;
+    let built = arguments.profile.host()?;
+    let host = if arguments.actors_only && built.is_file() { built } else { build_host(arguments.profile)? };
     build_actors(&host)?;
     say(&format!("built: {}", host.display()));
     Ok(())
@@ -59,33 +52,48 @@ pub fn build(arguments: &BuildArguments) -> Result<()> {
 
 /// Builds the host and gives the path of the program.
 pub fn build_host(profile: Profile) -> Result<PathBuf> {
-    say(&format!("building the host (cargo profile {})", profile.name()));
-    run(Tool::Cargo
-        .command()
-        .args(["build", "--locked", "--package", "growqr", "--profile", profile.name()])
-        .current_dir(root()?))?;
-    Ok(target_dir()?.join(profile.folder()).join("growqr"))
+    if profile == Profile::Dev {
+        return build_for_tests();
+    }
+    say("building the host (cargo profile release)");
+    run(Tool::Cargo.command().args(["build", "--locked", "--package", "growqr", "--release"]).current_dir(root()?))?;
+    profile.host()
 }
 
-/// Builds every actor of this repository with the built host.
-pub fn build_actors(host: &PathBuf) -> Result<()> {
+/// Builds the host and all tests, and gives the path of the host.
+///
+/// Both at once, and the whole workspace, because cargo turns on those features of a dependency that the chosen packages ask for: a
+/// choice of its own for the host would compile the large dependencies a second time.
+pub fn build_for_tests() -> Result<PathBuf> {
+    say("building the host and the tests (cargo profile dev)");
+    run(Tool::Cargo.command().args(["build", "--locked", "--workspace", "--bins", "--tests"]).current_dir(root()?))?;
+    Profile::Dev.host()
+}
+
+/// Builds every actor of this repository: those in Rust with the built host, those in JavaScript with their own script.
+pub fn build_actors(host: &Path) -> Result<()> {
     ensure_wasm_target()?;
     for actor in actor_folders()? {
         let shown = actor.strip_prefix(root()?).unwrap_or(&actor).display().to_string();
         say(&format!("building the actor {shown}"));
-        run(Command::new(host).args(["actor", "build"]).arg(&actor).current_dir(root()?))?;
+        if actor.join("Cargo.toml").is_file() {
+            run(Command::new(host).args(["actor", "build"]).arg(&actor).current_dir(root()?))?;
+        } else {
+            node::install(&actor)?;
+            node::run_script(&actor, "build")?;
+        }
     }
     Ok(())
 }
 
-/// The folders of all actors: those in `examples` and `actors/test` that have a `Cargo.toml`, in order of their names.
+/// The folders of all actors: those in `examples` and `actors/test` that have a `Cargo.toml` or a `package.json`, sorted.
 fn actor_folders() -> Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for parent in ["examples", "actors/test"] {
         let parent = root()?.join(parent);
         for entry in std::fs::read_dir(&parent).with_context(|| format!("can't read {}", parent.display()))? {
             let folder = entry?.path();
-            if folder.join("Cargo.toml").is_file() {
+            if ["Cargo.toml", "package.json"].iter().any(|file| folder.join(file).is_file()) {
                 folders.push(folder);
             }
         }

@@ -19,15 +19,26 @@ pub fn ensure_node() -> Result<PathBuf> {
     Tool::Node.require()?;
     Tool::Npm.require()?;
     let tools = root()?.join("tools");
-    let pins = read(&tools.join("package.json"))? + &read(&tools.join("package-lock.json"))?;
-    if std::fs::read_to_string(tools.join(STAMP)).is_ok_and(|installed| installed == pins) {
-        say("npm components: already installed as pinned in tools/package.json");
-    } else {
-        say("npm components: installing what tools/package.json pins");
-        run(npm(&tools).arg("ci"))?;
-        std::fs::write(tools.join(STAMP), &pins).context("can't write the stamp in tools/node_modules")?;
-    }
+    install(&tools)?;
     usable(&tools)
+}
+
+/// Installs what the lock file in a folder pins, unless exactly that is installed already.
+pub fn install(folder: &Path) -> Result<()> {
+    let shown = folder.strip_prefix(root()?).unwrap_or(folder).display();
+    let pins = read(&folder.join("package.json"))? + &read(&folder.join("package-lock.json"))?;
+    if std::fs::read_to_string(folder.join(STAMP)).is_ok_and(|installed| installed == pins) {
+        say(&format!("npm components: already installed as pinned in {shown}"));
+        return Ok(());
+    }
+    say(&format!("npm components: installing what is pinned in {shown}"));
+    run(npm(folder).args(["ci", "--ignore-scripts"]))?;
+    std::fs::write(folder.join(STAMP), &pins).with_context(|| format!("can't write the stamp in {shown}/node_modules"))
+}
+
+/// Runs a script of a folder's `package.json`.
+pub fn run_script(folder: &Path, script: &str) -> Result<()> {
+    run(npm(folder).args(["run", script]))
 }
 
 fn usable(tools: &Path) -> Result<PathBuf> {
@@ -51,10 +62,10 @@ fn usable(tools: &Path) -> Result<PathBuf> {
     Ok(pinned)
 }
 
-fn npm(tools: &Path) -> Command {
+fn npm(folder: &Path) -> Command {
     let mut command = Tool::Npm.command();
     // npm warns about an older Node than `rivetkit` asks for; it is used under the right one.
-    command.args(["--loglevel", "error"]).current_dir(tools);
+    command.args(["--loglevel", "error"]).current_dir(folder);
     command
 }
 

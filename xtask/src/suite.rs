@@ -2,24 +2,23 @@
 //!
 //! Invariant: a check that did not run is in the summary, with the reason.
 
-use crate::build::{Profile, build_actors, build_host};
+use crate::build::{build_actors, build_for_tests};
 use crate::deny::{self, Advisories};
 use crate::machine::{Tool, root};
 use crate::node::ensure_node;
 use crate::run::{run, say, spelled, watch};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The end-to-end test programs that take more than a few seconds; `--quick` leaves them out.
-const SLOW: [&str; 1] = ["kill"];
+/// The tests that take much longer than a few seconds; `--quick` leaves them out.
+const SLOW: [&str; 1] = ["nothing_acknowledged_is_lost_or_doubled_and_events_have_no_gap"];
 
 /// Arguments of `test`.
 #[derive(Args)]
 pub struct TestArguments {
-    /// Leaves out what takes long: the check of licences and advisories, and the slow end-to-end tests.
+    /// Leaves out what takes long: the check of licences and advisories, and the `kill -9` test.
     #[arg(long)]
     quick: bool,
     /// Checks advisories against the copy of the advisory database that is here, without fetching a new one.
@@ -75,24 +74,24 @@ fn steps(arguments: &TestArguments, lines: &mut Vec<Line>) -> Result<()> {
     let node = node.context("no Node was found")?;
     let mut host = None;
     step(lines, "host and actors", || {
-        let built = build_host(Profile::Dev)?;
+        let built = build_for_tests()?;
         build_actors(&built)?;
         host = Some(built);
         Ok("built".to_owned())
     })?;
     let host = host.context("no host was built")?;
-    step(lines, "unit tests", || cargo_test(cargo(&["test", "--locked", "--workspace", "--exclude", "growqr-e2e"])?))?;
-    for program in end_to_end_programs()? {
-        let name = format!("end to end: {program}");
-        if arguments.quick && SLOW.contains(&program.as_str()) {
-            left_out(lines, &name);
-            continue;
+    step(lines, "tests", || {
+        let mut command = cargo(&["test", "--locked", "--workspace", "--"])?;
+        command.env("GROWQR_BINARY", &host).env("GROWQR_NODE", &node);
+        if arguments.quick {
+            command.args(SLOW.iter().flat_map(|name| ["--skip", name]));
         }
-        step(lines, &name, || {
-            let mut command = cargo(&["test", "--locked", "--package", "growqr-e2e", "--test", &program])?;
-            command.env("GROWQR_BINARY", &host).env("GROWQR_NODE", &node);
-            cargo_test(command)
-        })?;
+        cargo_test(command)
+    })?;
+    if arguments.quick {
+        for name in SLOW {
+            left_out(lines, &format!("test {name}"));
+        }
     }
     Ok(())
 }
@@ -142,11 +141,13 @@ struct Counts {
     passed: u64,
     failed: u64,
     ignored: u64,
+    programs: u64,
 }
 
 impl Counts {
     fn read(&mut self, line: &str) {
         let Some(rest) = line.strip_prefix("test result: ") else { return };
+        self.programs += 1;
         for part in rest.split(['.', ';']) {
             let mut words = part.split_whitespace();
             if let (Some(Ok(count)), Some(what)) = (words.next().map(str::parse::<u64>), words.next()) {
@@ -161,29 +162,11 @@ impl Counts {
     }
 
     fn text(&self) -> String {
-        format!("{} passed, {} failed, {} ignored", self.passed, self.failed, self.ignored)
+        format!(
+            "{} passed, {} failed, {} ignored in {} programs",
+            self.passed, self.failed, self.ignored, self.programs
+        )
     }
-}
-
-/// The test programs of `tests/e2e`, the slow ones last.
-fn end_to_end_programs() -> Result<Vec<String>> {
-    let folder = root()?.join("tests/e2e/tests");
-    let mut programs = Vec::new();
-    for entry in std::fs::read_dir(&folder).with_context(|| format!("can't read {}", folder.display()))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            programs.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
-        }
-    }
-    programs.sort_by_key(|name| (SLOW.contains(&name.as_str()), name.clone()));
-    if let Some(missing) = SLOW.iter().find(|name| !has(&folder, name)) {
-        bail!("the slow test program `{missing}` does not exist any more");
-    }
-    Ok(programs)
-}
-
-fn has(folder: &Path, program: &str) -> bool {
-    folder.join(program).with_extension("rs").is_file()
 }
 
 #[cfg(test)]
@@ -200,6 +183,6 @@ mod tests {
         ] {
             counts.read(line);
         }
-        assert_eq!(counts.text(), "4 passed, 2 failed, 1 ignored");
+        assert_eq!(counts.text(), "4 passed, 2 failed, 1 ignored in 2 programs");
     }
 }
