@@ -47,3 +47,28 @@ export function commands() {
 	createInterface({ input: process.stdin }).on("line", (line) => (waiting.length > 0 ? waiting.shift()(line) : lines.push(line)));
 	return { next: () => (lines.length > 0 ? Promise.resolve(lines.shift()) : new Promise((resolve) => waiting.push(resolve))) };
 }
+
+// A connection that comes back after the host was away. The official client mends a connection by itself while the host can be reached;
+// when it can't, it gives up (status `idle`), and the application connects anew. `prepare` is called with each new connection.
+export function persistent(handle, prepare) {
+	const AWAY_MS = 10;
+	const self = { current: undefined, ended: false, end };
+	function open() {
+		if (self.ended) return;
+		const connection = handle.connect();
+		self.current = connection;
+		connection.onStatusChange((status) => {
+			if (status !== "idle" || self.current !== connection) return;
+			self.current = undefined;
+			connection.dispose();
+			setTimeout(open, AWAY_MS);
+		});
+		prepare(connection);
+	}
+	async function end() {
+		self.ended = true;
+		await self.current?.dispose();
+	}
+	open();
+	return self;
+}

@@ -138,9 +138,12 @@ const behaviours = {
 		await connection.dispose();
 		return [error, count];
 	},
-	async a_connection_to_a_missing_actor_fails() {
-		const connection = client.counter.get([args.run, encoding, "no connection"]).connect();
+	async a_connection_to_a_destroyed_actor_fails() {
+		const handle = counter("destroyed");
+		const id = await handle.resolve();
+		await handle.destroySelf();
 		const errors = [];
+		const connection = client.counter.getForId(id).connect();
 		connection.onError((error) => errors.push(failure(error)));
 		await until("the error", () => errors.length > 0);
 		await connection.dispose();

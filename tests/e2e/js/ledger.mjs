@@ -1,7 +1,7 @@
 // Load on the actor `ledger` while the host is killed again and again. Every amount has an id, noted before it is sent and again
 // when it is acknowledged; what failed is sent again under the same id. A consumer per actor hears the events and goes on after the
 // last one that it heard. Prints `{"acknowledged": n}` whenever that grew. The command `end` stops the load; then the verdict is printed.
-import { args, commands, connectTo, print, until } from "./common.mjs";
+import { args, commands, connectTo, persistent, print, until } from "./common.mjs";
 
 const encodings = ["json", "cbor", "bare"];
 const PAUSE_AFTER_FAILURE_MS = 10;
@@ -15,7 +15,7 @@ const actors = Array.from({ length: args.actors }, (_, index) => {
 	return { index, client, key, handle: client.ledger.getOrCreate(key), sent: new Map(), acked: new Set(), heard: [], wrong: [] };
 });
 
-// One writer: over HTTP, or over a socket, which the official client mends by itself.
+// One writer: over HTTP, or over a socket. `target` gives what to call, or nothing while there is no connection.
 async function write(actor, writer, target) {
 	for (let number = 1; !ending; number++) {
 		const id = `${actor.index}-${writer}-${number}`;
@@ -23,7 +23,7 @@ async function write(actor, writer, target) {
 		actor.sent.set(id, amount);
 		while (!actor.acked.has(id)) {
 			try {
-				await target.add(id, amount);
+				await target().add(id, amount);
 				actor.acked.add(id);
 				acknowledged++;
 			} catch {
@@ -38,19 +38,22 @@ async function write(actor, writer, target) {
 function consume(actor) {
 	let last = 0;
 	const getParams = async () => ({ after: last });
-	const connection = actor.client.ledger.getOrCreate(actor.key, { getParams }).connect();
-	connection.on("added", ({ id, total }, { seq }) => {
-		if (seq !== last + 1) actor.wrong.push(`${seq} after ${last}`);
-		last = seq;
-		actor.heard.push({ id, total });
+	return persistent(actor.client.ledger.getOrCreate(actor.key, { getParams }), (connection) => {
+		connection.on("added", ({ id, total }, { seq }) => {
+			if (seq !== last + 1) actor.wrong.push(`${seq} after ${last}`);
+			last = seq;
+			actor.heard.push({ id, total });
+		});
+		connection.on("resync", () => actor.wrong.push("resync"));
 	});
-	connection.on("resync", () => actor.wrong.push("resync"));
-	return connection;
 }
 
-const consumers = actors.map(consume);
-const sockets = actors.map((actor) => actor.handle.connect());
-const load = actors.flatMap((actor, index) => [write(actor, "http", actor.handle), write(actor, "socket", sockets[index])]);
+actors.forEach(consume);
+const sockets = actors.map((actor) => persistent(actor.handle, () => {}));
+const load = actors.flatMap((actor, index) => [
+	write(actor, "http", () => actor.handle),
+	write(actor, "socket", () => sockets[index].current),
+]);
 let shown = -1;
 const progress = setInterval(() => {
 	if (acknowledged !== shown) print({ acknowledged });
@@ -65,7 +68,7 @@ clearInterval(progress);
 
 const verdict = await Promise.all(
 	actors.map(async ({ handle, sent, acked, heard, wrong }) => {
-		const entries = new Map(await allEntries(handle));
+		const entries = new Map(await handle.entries());
 		await until("the last event", () => heard.length >= entries.size || wrong.length > 0, 40_000);
 		const sum = [...entries.values()].reduce((sum, amount) => sum + amount, 0);
 		let running = 0;
@@ -84,8 +87,3 @@ const verdict = await Promise.all(
 );
 print({ verdict });
 process.exit(0);
-
-// Every entry of the ledger, as pairs of id and amount.
-async function allEntries(handle) {
-	return await handle.entries();
-}
