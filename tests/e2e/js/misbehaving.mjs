@@ -27,13 +27,17 @@ const ways = {
 	async subscribe(handle) {
 		const connection = handle.connect();
 		connection.on("anything", () => {});
-		const result = await connection.ok().catch(failure);
+		const errors = [];
+		connection.onError((error) => errors.push(failure(error)));
+		await until("the error", () => errors.length > 0);
 		await connection.dispose();
-		return result;
+		return errors[0];
 	},
 	async socket(handle) {
 		const socket = await handle.webSocket("/x");
-		return await new Promise((resolve) => socket.addEventListener("close", ({ code, reason }) => resolve([code, reason.split("#")[0]])));
+		let closed;
+		socket.addEventListener("close", ({ code, reason }) => (closed = [code, reason.split("#")[0]]));
+		return await until("the close", () => closed, 3000);
 	},
 };
 

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 const START_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long the host may take to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(20);
-/// How many lines of the log a failing test shows.
-const LOG_LINES_SHOWN: usize = 60;
+/// How many entries of the log a failing test shows.
+const LOG_ENTRIES_SHOWN: usize = 60;
 
 /// What a host is to serve.
 #[derive(Clone)]
@@ -82,17 +82,28 @@ impl Host {
         self.process.as_ref().expect("the host runs").id()
     }
 
-    /// From now on, a line of the log with this text in it is expected, even if it is an error.
+    /// From now on, an entry of the log with this text in it is expected, even if it is an error.
     pub fn announce(&mut self, text: &str) {
         self.announced.push(text.to_owned());
     }
 
-    /// The log so far.
+    /// The log so far, one text per entry. An entry may have several lines; the first one starts with the time.
     pub fn log(&self) -> Vec<String> {
-        self.log.lock().expect("the log's lock").clone()
+        let mut entries: Vec<String> = Vec::new();
+        for line in self.log.lock().expect("the log's lock").iter() {
+            let is_first = line.starts_with(|char: char| char.is_ascii_digit()) || line.starts_with("thread '");
+            match entries.last_mut() {
+                Some(entry) if !is_first => {
+                    entry.push('\n');
+                    entry.push_str(line);
+                }
+                _ => entries.push(line.clone()),
+            }
+        }
+        entries
     }
 
-    /// Waits until the log has a line with all these texts.
+    /// Waits until the log has an entry with all these texts.
     pub fn wait_for_log(&self, texts: &[&str]) -> String {
         let end = Instant::now() + STOP_TIME_MAX;
         loop {
@@ -100,7 +111,7 @@ impl Host {
             if let Some(line) = found {
                 return line;
             }
-            assert!(Instant::now() < end, "no line of the log has {texts:?}\n{}", self.log_tail());
+            assert!(Instant::now() < end, "no entry of the log has {texts:?}\n{}", self.log_tail());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -180,14 +191,15 @@ impl Host {
         // The reader of the log may be a moment behind a process that has just ended.
         std::thread::sleep(Duration::from_millis(50));
         let log = self.log();
-        let skipped = log.len().saturating_sub(LOG_LINES_SHOWN);
-        format!("--- the host's log, without {skipped} earlier lines\n{}", log[skipped..].join("\n"))
+        let skipped = log.len().saturating_sub(LOG_ENTRIES_SHOWN);
+        format!("--- the host's log, without {skipped} earlier entries\n{}", log[skipped..].join("\n"))
     }
 
     fn unannounced_errors(&self) -> Vec<String> {
-        let is_error = |line: &String| line.contains("ERROR") || line.contains("panicked at");
-        let is_announced = |line: &String| self.announced.iter().any(|text| line.contains(text));
-        self.log().into_iter().filter(|line| is_error(line) && !is_announced(line)).collect()
+        // The second is a panic of the host itself; one of a guest is inside an entry.
+        let is_error = |entry: &String| entry.contains(" ERROR ") || entry.starts_with("thread '");
+        let is_announced = |entry: &String| self.announced.iter().any(|text| entry.contains(text));
+        self.log().into_iter().filter(|entry| is_error(entry) && !is_announced(entry)).collect()
     }
 }
 

@@ -23,7 +23,7 @@ behaviours! { results;
     a_connection_may_be_accepted_later => "late",
     an_event_to_one_connection_reaches_it_without_a_subscription => [true, [[{"x": 1}], []]],
     a_broadcast_may_have_any_number_of_arguments => [[], [1, "two", {"three": 3}]],
-    a_refused_subscription_says_so_and_hears_nothing => [{"error": "user.forbidden"}],
+    a_refused_subscription_says_so_and_hears_nothing => [{"error": "user.forbidden"}, []],
     a_connection_that_was_closed_comes_back_with_its_subscriptions => ["heard"],
     disconnects_are_counted => true,
     a_deferred_reply_comes_when_it_is_ready => [5, "waited"],
@@ -36,13 +36,10 @@ behaviours! { results;
     raw_requests_carry_bytes => [200, "image/png", 100000, true],
     raw_requests_keep_the_status => [200, 204, 404, 418, 500, 503],
     raw_requests_may_be_answered_later => [200, "later"],
-    raw_requests_hide_what_is_the_hosts => ["1", []],
     raw_sockets_carry_text_and_bytes => [["hello from actor", "text", {"$buffer": [1, 2, 255]}, ""], [1000, "bye"]],
     raw_sockets_count_their_messages_and_reach_each_other => [
         ["hello", "1", "2", "broadcast:x", "to all"], ["hello", "broadcast:x", "to all"], 2
     ],
-    state_survives_sleep_and_connections_stay => ["kept", "connected", ["after the sleep"], 2, 1],
-    timers_fire_in_order_also_after_a_sleep => [[true, false], [["first", true], ["second", true]], 0],
     messages_between_actors_come_in_order => [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
     a_failed_action_keeps_nothing_unless_it_says_so => [{"error": "user.forgotten"}, 1, {"error": "user.kept"}, 3],
     bytes_from_an_actor_are_bytes_at_the_client => [true, 8],

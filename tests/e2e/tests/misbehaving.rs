@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// How long a turn may take in these tests.
 const TURN_TIMEOUT: &str = "500ms";
 /// The hooks in which the component panics when it is told to, one actor name for each.
-const HOOKS: [&str; 15] = [
+const HOOKS: [&str; 14] = [
     "describe",
     "on-create",
     "on-wake",
@@ -16,7 +16,6 @@ const HOOKS: [&str; 15] = [
     "on-subscribe",
     "on-queue-message",
     "on-request",
-    "on-socket",
     "on-message",
     "on-timer",
     "on-effect-result",
@@ -70,7 +69,6 @@ fn each_misbehaviour_has_its_code_and_leaves_nothing() {
         ("recurse", json!([]), failure("limit.stack")),
         ("allocate", json!([]), failure("limit.memory")),
         ("hugeState", json!([]), failure("limit.state_value")),
-        ("hugeState", json!([60_000_000]), failure("limit.state_value")),
         ("manyWrites", json!([]), failure("limit.writes")),
         ("eventFlood", json!([]), failure("limit.events")),
         ("timerFlood", json!([]), failure("limit.timers")),
@@ -106,35 +104,21 @@ fn a_flood_of_log_lines_is_cut_and_is_no_error() {
 }
 
 #[test]
-fn an_actor_that_crashes_again_and_again_is_paused_and_comes_back() {
-    let (_host, mut script) = start();
-    let results: Vec<Value> =
-        (0..20).map(|_| action(&mut script, "misbehaving", "again", "panic", json!([]))).collect();
-    assert_eq!(results[0], failure("actor.crashed"));
-    assert!(results.contains(&failure("actor.crash_backoff")), "never paused: {results:?}");
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(40);
-    while action(&mut script, "misbehaving", "again", "ok", json!([])) != json!("ok") {
-        assert!(std::time::Instant::now() < end, "the actor did not come back");
-    }
-}
-
-#[test]
 fn a_panic_in_any_hook_fails_alone() {
     let (host, mut script) = start();
     let ok = json!("ok");
     let crashed = failure("actor.crashed");
     // Hook, what is done, what comes of it.
     let cases = [
-        ("describe", json!({ "action": "ok" }), failure("actor.not_registered")),
+        ("describe", json!({ "action": "ok" }), failure("component.describe")),
         ("on-create", json!({ "action": "ok" }), failure("actor.start_failed")),
         ("on-wake", json!({ "action": "ok" }), failure("actor.start_failed")),
         ("on-before-connect", json!({ "do": "connect" }), crashed.clone()),
         ("on-connect", json!({ "do": "connect" }), crashed.clone()),
         ("on-disconnect", json!({ "do": "connect" }), json!("connected")),
-        ("on-subscribe", json!({ "do": "subscribe" }), ok.clone()),
+        ("on-subscribe", json!({ "do": "subscribe" }), crashed.clone()),
         ("on-queue-message", json!({ "do": "queue" }), crashed.clone()),
         ("on-request", json!({ "do": "request" }), Value::Null),
-        ("on-socket", json!({ "do": "socket" }), json!([1011, "actor.crashed"])),
         ("on-message", json!({ "action": "sendToSelf" }), Value::Null),
         ("on-timer", json!({ "action": "setTimer", "args": [1] }), Value::Null),
         ("on-effect-result", json!({ "action": "callSelf" }), Value::Null),
