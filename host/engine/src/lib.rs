@@ -182,7 +182,7 @@ impl Engine {
                     self.inner.durable(id).await?;
                     return Ok(response);
                 }
-                Err((_, back)) => request = back,
+                Err(back) => request = *back,
             }
             self.inner.ensure_started(id).await?;
         }

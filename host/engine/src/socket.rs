@@ -17,7 +17,7 @@ pub struct SocketSession {
 /// Opens a socket at an actor, starting it if it sleeps.
 pub(crate) async fn open(inner: &Arc<Inner>, actor: ActorId, open: SocketOpen) -> Result<SocketSession, Failure> {
     let connection = open.connection;
-    let mut open = open;
+    let mut open = Box::new(open);
     for _ in 0..STARTS_MAX {
         inner.sockets.entry(actor).or_default().insert(connection);
         match inner.runtime()?.websocket(actor, open) {
@@ -29,7 +29,7 @@ pub(crate) async fn open(inner: &Arc<Inner>, actor: ActorId, open: SocketOpen) -
                 }
                 return Ok(session);
             }
-            Err((_, back)) => open = back,
+            Err(back) => open = back,
         }
         if let Err(failure) = inner.ensure_started(actor).await {
             inner.forget_socket(actor, connection);

@@ -260,6 +260,10 @@ impl Backend for Echo {
         Err(codes::INTERNAL.failure())
     }
 
+    async fn created(&self, _: ActorId) -> Result<(), Failure> {
+        Ok(())
+    }
+
     async fn create(
         &self,
         _namespace: &str,

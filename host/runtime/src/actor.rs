@@ -72,12 +72,12 @@ impl ActorHandle {
     }
 
     /// Puts mail in if there is room.
-    pub fn put(&self, mail: Mail<Waiter>) -> Result<(), Mail<Waiter>> {
+    pub fn put(&self, mail: Mail<Waiter>) -> Result<(), Box<Mail<Waiter>>> {
         let bytes = mail.bytes();
         let full = self.waiting.load(Ordering::Relaxed) >= limits::MAILBOX_MESSAGES_MAX
             || self.waiting_bytes.load(Ordering::Relaxed) + bytes > limits::MAILBOX_BYTES_MAX;
         if full {
-            return Err(mail);
+            return Err(Box::new(mail));
         }
         self.put_control(mail);
         Ok(())

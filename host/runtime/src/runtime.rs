@@ -79,7 +79,7 @@ pub enum Refused {
     /// The actor does not run here.
     NotRunning,
     /// Its mailbox is full.
-    Full(Mail<Waiter>),
+    Full(Box<Mail<Waiter>>),
 }
 
 impl Runtime {
@@ -122,13 +122,13 @@ impl Shared {
     }
 
     /// Gives mail that must not be lost and is bounded elsewhere.
-    pub fn deliver_control(&self, actor: ActorId, mail: Mail<Waiter>) -> Result<(), Mail<Waiter>> {
+    pub fn deliver_control(&self, actor: ActorId, mail: Mail<Waiter>) -> Result<(), NotRunning> {
         match self.actors.get(&actor) {
             Some(handle) => {
                 handle.put_control(mail);
                 Ok(())
             }
-            None => Err(mail),
+            None => Err(NotRunning),
         }
     }
 
@@ -274,14 +274,14 @@ impl RuntimeHost for Runtime {
         &self,
         actor: ActorId,
         request: http::Request<Bytes>,
-    ) -> BoxFuture<'_, Result<http::Response<Bytes>, (NotRunning, http::Request<Bytes>)>> {
+    ) -> BoxFuture<'_, Result<http::Response<Bytes>, Box<http::Request<Bytes>>>> {
         Box::pin(surface::handle(&self.shared, actor, request))
     }
 
-    fn websocket(&self, actor: ActorId, open: SocketOpen) -> Result<Arc<dyn SocketHandler>, (NotRunning, SocketOpen)> {
-        let Some(handle) = self.shared.handle(actor) else { return Err((NotRunning, open)) };
+    fn websocket(&self, actor: ActorId, open: Box<SocketOpen>) -> Result<Arc<dyn SocketHandler>, Box<SocketOpen>> {
+        let Some(handle) = self.shared.handle(actor) else { return Err(open) };
         let shared = &self.shared;
-        let SocketOpen { connection: id, request, socket } = open;
+        let SocketOpen { connection: id, request, socket } = *open;
         let upgrade = surface::Upgrade::read(&request);
         let (params, resume) = read_params(upgrade.params.as_deref());
         let kind = if upgrade.raw { ConnectionKind::RawSocket } else { ConnectionKind::Socket };
@@ -327,12 +327,12 @@ impl RuntimeHost for Runtime {
             Ok(()) => Ok(handler),
             Err(Refused::Full(mail)) => {
                 handle.hub.remove(id);
-                surface::tell(refuse(mail, &codes::OVERLOADED.failure()));
+                surface::tell(refuse(*mail, &codes::OVERLOADED.failure()));
                 Ok(handler)
             }
             Err(Refused::NotRunning) => {
                 handle.hub.remove(id);
-                Err((NotRunning, SocketOpen { connection: id, request, socket }))
+                Err(Box::new(SocketOpen { connection: id, request, socket }))
             }
         }
     }

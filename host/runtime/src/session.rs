@@ -515,7 +515,7 @@ impl SocketHandler for Handler {
         let hooks = input.served.offer.hooks;
         if hooks.disconnect || hooks.socket && session.is_raw() {
             let mail = Mail::Disconnect { connection: input.id, code, reason: reason.to_owned() };
-            input.shared.deliver_control(input.actor, mail).map_err(|_| NotRunning)?;
+            input.shared.deliver_control(input.actor, mail)?;
         } else {
             input.connections_remove();
         }

@@ -8,7 +8,6 @@ use crate::core::{Caller, Mail, Release, refuse};
 use crate::runtime::{Refused, Shared, ephemeral, read_params};
 use crate::waiter::Waiter;
 use bytes::Bytes;
-use growqr_seam::NotRunning;
 use growqr_turn::{Connection, ConnectionKind, HttpRequest, HttpResponse};
 use growqr_types::{ActorId, ConnectionId, Failure, Json, codes};
 use growqr_wire::{ActorSpecifier, Encoding};
@@ -16,7 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-type Back = (NotRunning, http::Request<Bytes>);
+/// The request, because the actor does not run.
+type Back = Box<http::Request<Bytes>>;
 
 /// Header of the connection's parameters.
 const PARAMS_HEADER: &str = "x-rivet-conn-params";
@@ -90,7 +90,7 @@ pub async fn handle(
     actor: ActorId,
     request: http::Request<Bytes>,
 ) -> Result<http::Response<Bytes>, Back> {
-    let Some(handle) = shared.handle(actor) else { return Err((NotRunning, request)) };
+    let Some(handle) = shared.handle(actor) else { return Err(Box::new(request)) };
     let at = At { shared, handle: &handle, actor };
     let encoding = Encoding::from_header(header(&request, "x-rivet-encoding"));
     let mut response = match Route::read(request.uri()) {
@@ -155,7 +155,7 @@ impl At<'_> {
             Ok(value) => growqr_wire::encode_action_response(encoding, &value)
                 .map_err(|error| codes::INVALID_OUTPUT.with(error.to_string())),
             Err(Stop::Failed(failure)) => Err(failure),
-            Err(Stop::NotRunning) => return Err((NotRunning, request)),
+            Err(Stop::NotRunning) => return Err(Box::new(request)),
         };
         Ok(self.sized(encoding, answered))
     }
@@ -197,7 +197,7 @@ impl At<'_> {
                     .map_err(|error| codes::INVALID_OUTPUT.with(error.to_string()))
             }
             Err(Stop::Failed(failure)) => Err(failure),
-            Err(Stop::NotRunning) => return Err((NotRunning, request)),
+            Err(Stop::NotRunning) => return Err(Box::new(request)),
         };
         Ok(self.sized(encoding, answered))
     }
@@ -215,14 +215,14 @@ impl At<'_> {
         let (tell_reply, reply) = oneshot::channel();
         let connection = match self.admit(&request, ConnectionKind::RawRequest).await {
             Ok(connection) => connection,
-            Err(Stop::NotRunning) => return Err((NotRunning, request)),
+            Err(Stop::NotRunning) => return Err(Box::new(request)),
             Err(Stop::Failed(failure)) => return Ok(self.error(encoding, &failure)),
         };
         let mail = Mail::Request { request: seen, caller: connection.caller, reply: Waiter::Response(tell_reply) };
         let answered = match self.shared.deliver(self.actor, mail) {
             Ok(()) => reply.await.unwrap_or_else(|_| Err(codes::STOPPED.failure())),
             Err(Refused::Full(_)) => Err(codes::OVERLOADED.failure()),
-            Err(Refused::NotRunning) => return Err((NotRunning, request)),
+            Err(Refused::NotRunning) => return Err(Box::new(request)),
         };
         self.dismiss(connection.admitted);
         Ok(match answered {
@@ -282,7 +282,7 @@ impl At<'_> {
         match self.shared.deliver(self.actor, mail) {
             Ok(()) => {}
             Err(Refused::Full(mail)) => {
-                tell(refuse(mail, &codes::OVERLOADED.failure()));
+                tell(refuse(*mail, &codes::OVERLOADED.failure()));
             }
             Err(Refused::NotRunning) => return Err(Stop::NotRunning),
         }

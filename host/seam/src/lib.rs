@@ -155,14 +155,15 @@ pub trait RuntimeHost: Send + Sync {
     /// Stops an actor and answers when it is gone; what it had acknowledged is durable then. False when it was to sleep and goes on
     /// instead, because a message came meanwhile.
     fn stop(&self, actor: ActorId, generation: Generation, reason: StopReason) -> BoxFuture<'_, bool>;
-    /// A request for an actor: path after the gateway (`/action/increment`), headers, body.
+    /// A request for an actor: path after the gateway (`/action/increment`), headers, body. `Err` gives it back: the actor does not
+    /// run, and nothing of the request has.
     fn http(
         &self,
         actor: ActorId,
         request: http::Request<Bytes>,
-    ) -> BoxFuture<'_, Result<http::Response<Bytes>, (NotRunning, http::Request<Bytes>)>>;
-    /// A client opened a WebSocket.
-    fn websocket(&self, actor: ActorId, open: SocketOpen) -> Result<Arc<dyn SocketHandler>, (NotRunning, SocketOpen)>;
+    ) -> BoxFuture<'_, Result<http::Response<Bytes>, Box<http::Request<Bytes>>>>;
+    /// A client opened a WebSocket. `Err` gives it back: the actor does not run.
+    fn websocket(&self, actor: ActorId, open: Box<SocketOpen>) -> Result<Arc<dyn SocketHandler>, Box<SocketOpen>>;
     /// A message from another actor. Answers when the receiver's turn is durable. Giving the same one again gives the same answer.
     fn message(&self, actor: ActorId, envelope: Envelope) -> BoxFuture<'_, Result<Delivered, NotRunning>>;
 }

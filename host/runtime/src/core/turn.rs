@@ -216,8 +216,7 @@ impl<R> Core<R> {
     }
 
     fn forget_effect(&mut self, operation: OperationId) -> Step<R> {
-        let mut system = SystemWrites::default();
-        system.effect_done = Some(operation);
+        let system = SystemWrites { effect_done: Some(operation), ..SystemWrites::default() };
         self.conclude(Effects::default(), self.meta.next_id, system, Vec::new(), None, 0)
             .map_or_else(|_| Step::releases(Vec::new()), Step::finished)
     }
