@@ -15,7 +15,7 @@ use futures::FutureExt;
 use growqr_component::{CallReport, Instance};
 use growqr_seam::{ActorStart, CommitError, CommitSink, StopReason};
 use growqr_turn::{Identity, LogLevel, LogLine, Scope, ScopeInput};
-use growqr_types::{ActorId, Failure, Generation, Seq, TimestampMs, codes, limits};
+use growqr_types::{ActorId, Failure, Generation, TimestampMs, codes, limits};
 use parking_lot::Mutex;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How long an actor waits for a free slot before its start or turn fails.
 const SLOT_WAIT_MAX: Duration = Duration::from_secs(2);
+/// The clock is looked at again after this time at the latest, so that one that jumps is noticed.
+const CLOCK_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Time between two looks at a free slot.
 const SLOT_WAIT_STEP: Duration = Duration::from_millis(10);
 
@@ -177,7 +179,12 @@ async fn run(input: ActorInput) {
         },
         (shared.clock)(),
     );
+    let (_, released) = handle.hub.window();
     handle.hub.set_window(core.meta().first_seq, core.meta().last_seq);
+    // Events that became durable and were not released, because the actor was lost in between.
+    for session in handle.hub.sessions() {
+        session.catch_up(released, core.meta().last_seq);
+    }
     let (commits, commit_ends) = mpsc::unbounded_channel();
     let mut driver = Driver {
         view: Arc::new(StateView::new(shared.engine.clone(), start.actor)),
@@ -307,7 +314,7 @@ impl Driver {
     }
 
     async fn wait(&mut self, until: Option<TimestampMs>) {
-        let delay = until.map(|until| Duration::from_millis(until.saturating_sub(self.now())));
+        let delay = until.map(|until| Duration::from_millis(until.saturating_sub(self.now())).min(CLOCK_WAIT_MAX));
         let timer = async {
             match delay {
                 Some(delay) => tokio::time::sleep(delay).await,
@@ -328,6 +335,7 @@ impl Driver {
         }
         let releases = self.core.committed(ticket, result.is_ok());
         self.view.committed(ticket);
+        self.handle.floor.store(self.core.floor(), Ordering::Release);
         self.release(releases);
     }
 
@@ -339,12 +347,21 @@ impl Driver {
             self.view.written(ticket, &batch.writes);
             self.shared.engine.commit(self.id(), self.handle.generation, batch, &self.sink, ticket);
         }
-        self.handle.floor.store(self.core.floor(), Ordering::Release);
+        self.handle.hub.set_first(self.core.meta().first_seq);
         self.release(finish.releases);
     }
 
+    /// Tells the core how old the oldest kept events are, when it has used up what it knew.
+    async fn look_at_event_times(&mut self) {
+        let Some(first) = self.core.wants_event_times() else { return };
+        match load::event_times(&*self.shared.engine, self.id(), first).await {
+            Ok(times) => self.core.note_event_times(times),
+            Err(failure) => tracing::warn!(actor = %self.id(), %failure, "the event log can't be read"),
+        }
+    }
+
     fn release(&mut self, releases: Vec<Release<Waiter>>) {
-        release_all(&self.handle, &mut self.outbox, self.core.meta().first_seq, releases);
+        release_all(&self.handle, &mut self.outbox, releases);
     }
 
     async fn turn(&mut self, turn: Turn) {
@@ -371,7 +388,8 @@ impl Driver {
                     Some((ticket, result)) = self.commit_ends.recv() => {
                         let releases = self.core.committed(ticket, result.is_ok());
                         self.view.committed(ticket);
-                        release_all(&self.handle, &mut self.outbox, self.core.meta().first_seq, releases);
+                        self.handle.floor.store(self.core.floor(), Ordering::Release);
+                        release_all(&self.handle, &mut self.outbox, releases);
                     }
                 }
             }
@@ -382,6 +400,7 @@ impl Driver {
             self.instance = Some(instance);
         }
         self.apply(finish);
+        self.look_at_event_times().await;
     }
 
     async fn end_of(&mut self, report: CallReport) -> TurnEnd {
@@ -503,9 +522,10 @@ impl Driver {
 
     /// What still waits certainly did not run.
     fn refuse_rest(&mut self, failure: &Failure) {
-        tell(self.core.abandon(&codes::STOPPED.failure()));
+        let releases = self.core.abandon(&codes::STOPPED.failure(), failure);
+        self.release(releases);
         while let Ok(mail) = self.mailbox.try_recv() {
-            tell(refuse(mail, failure));
+            self.release(refuse(mail, failure));
         }
     }
 }
@@ -515,18 +535,17 @@ fn start_failure(cause: &Failure) -> Failure {
 }
 
 /// Lets everything out, in order.
-fn release_all(handle: &ActorHandle, outbox: &mut Outbox, first_seq: Seq, releases: Vec<Release<Waiter>>) {
+fn release_all(handle: &ActorHandle, outbox: &mut Outbox, releases: Vec<Release<Waiter>>) {
     for release in releases {
-        release_one(handle, outbox, first_seq, release);
+        release_one(handle, outbox, release);
     }
 }
 
-fn release_one(handle: &ActorHandle, outbox: &mut Outbox, first_seq: Seq, release: Release<Waiter>) {
+fn release_one(handle: &ActorHandle, outbox: &mut Outbox, release: Release<Waiter>) {
     let session = |connection| handle.hub.session(connection);
     match release {
         Release::Reply(to, reply) => to.hear(reply),
         Release::Broadcast { seq, ts, name, args } => {
-            handle.hub.set_first(first_seq);
             handle.hub.broadcast(Event::new(Some(seq), ts, name, args));
         }
         Release::Send { connection, ts, name, args } => {

@@ -1,13 +1,15 @@
 //! Reads what an actor is started with.
 
 use crate::core::Loaded;
-use crate::core::record::{BadRecord, ConnectionRecord, HandleRecord, InboxRecord, JsonRecord, Meta, key};
+use crate::core::record::{BadRecord, ConnectionRecord, EventRecord, HandleRecord, InboxRecord, JsonRecord, Meta, key};
 use bytes::Bytes;
 use growqr_seam::{ActorStart, EngineHost};
 use growqr_turn::{Connection, Effect, TimerRecord};
-use growqr_types::{ActorId, ConnectionId, Failure, codes};
+use growqr_types::{ActorId, ConnectionId, Failure, Seq, TimestampMs, codes};
 use std::collections::{BTreeMap, HashSet};
 
+/// Events whose times are read at a time.
+const EVENT_TIMES_READ_MAX: usize = 32;
 /// Entries that are read at a time.
 const READ_MAX: usize = 1000;
 
@@ -37,8 +39,25 @@ pub async fn load(engine: &dyn EngineHost, start: &ActorStart) -> Result<Loaded,
     if loaded.meta.is_some() {
         loaded.timers = timers(engine, start.actor).await?;
         loaded.dead_connections = dead_connections(engine, start.actor).await?;
+        if let Some(meta) = loaded.meta.as_ref().filter(|meta| meta.first_seq <= meta.last_seq) {
+            loaded.event_times = event_times(engine, start.actor, meta.first_seq).await?;
+        }
     }
     Ok(loaded)
+}
+
+/// When the events from this one on were made, as far as they are durable, and as many as are read at a time.
+pub async fn event_times(engine: &dyn EngineHost, actor: ActorId, first: Seq) -> Result<Vec<TimestampMs>, Failure> {
+    let read = engine.scan(actor, &key::event(first), &[key::EVENT + 1], EVENT_TIMES_READ_MAX).get().await;
+    let entries = read.map_err(|error| codes::INTERNAL.with(error.to_string()))?;
+    let mut times = Vec::with_capacity(entries.len());
+    for (expected, (entry, value)) in (first..).zip(entries) {
+        if number(&entry)? != expected {
+            return Err(codes::INTERNAL.with("the event log has a gap"));
+        }
+        times.push(EventRecord::time(&value).map_err(bad)?);
+    }
+    Ok(times)
 }
 
 async fn timers(engine: &dyn EngineHost, actor: ActorId) -> Result<BTreeMap<u64, TimerRecord>, Failure> {

@@ -108,6 +108,10 @@ impl Courier {
                 }
             }
             tokio::time::sleep(pause).await;
+            if self.shared.generation(self.identity.id) != self.identity.generation {
+                // The actor has stopped; its next start runs the effect under the same id.
+                return;
+            }
             pause = (pause * 2).min(RETRY_MAX);
         }
     }

@@ -432,6 +432,26 @@ impl Session {
         }
     }
 
+    /// The actor starts anew, and events after `released` became durable without being released: they come from the log.
+    pub fn catch_up(self: &Arc<Self>, released: Seq, last: Seq) {
+        if last <= released {
+            return;
+        }
+        let mut state = self.state.lock();
+        let mut missed = Vec::new();
+        for (event, subscription) in &mut state.subscriptions {
+            if let Subscription::Live(after) = subscription {
+                let after = (*after).max(released);
+                *subscription = Subscription::Replaying { until: last, waiting: Vec::new() };
+                missed.push((event.clone(), after));
+            }
+        }
+        drop(state);
+        for (event, after) in missed {
+            replay::spawn(self.clone(), event, after, last);
+        }
+    }
+
     // --- replay ------------------------------------------------------------------------------------------------------
 
     pub(crate) fn input(&self) -> &SessionInput {
@@ -446,7 +466,7 @@ impl Session {
 
     /// An event from the log.
     pub(crate) fn replayed(&self, event: &Event) {
-        if let Some(frame) = event.frame(self.input.encoding, true) {
+        if let Some(frame) = event.frame(self.input.encoding, self.numbered()) {
             self.input.socket.send(frame.clone());
         }
     }

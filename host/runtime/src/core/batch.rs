@@ -7,7 +7,7 @@ use bytes::Bytes;
 use growqr_seam::Batch;
 use growqr_turn::{Connection, Effects, Outgoing};
 use growqr_types::{
-    ActorId, ConnectionId, Failure, Json, OperationId, ReplyHandle, TimerId, TimestampMs, codes, limits,
+    ActorId, ConnectionId, Failure, Json, OperationId, ReplyHandle, Seq, TimerId, TimestampMs, codes, limits,
 };
 use std::sync::Arc;
 
@@ -20,6 +20,10 @@ pub(super) struct SystemWrites {
     pub handles: Vec<(ReplyHandle, Option<Result<Json, Failure>>)>,
     pub handles_gone: Vec<ReplyHandle>,
     pub connection: Option<(ConnectionId, Option<ConnectionRecord>)>,
+    /// The actor's own numbers must be stored even if nothing else is: a hook has run that runs once.
+    pub meta: bool,
+    /// Events that are too old are removed, even if none is added.
+    pub trim: bool,
 }
 
 impl SystemWrites {
@@ -62,7 +66,7 @@ impl<R> Core<R> {
     }
 
     /// Refuses a batch that is over a limit of the whole actor, before anything is changed.
-    pub(super) fn check_batch(&self, effects: &Effects) -> Result<(), Failure> {
+    pub(super) fn check_batch(&self, effects: &Effects, deferred: bool) -> Result<(), Failure> {
         let mut bytes = self.meta.state_bytes;
         for (key, value) in &effects.state {
             bytes = bytes.saturating_sub(self.state_sizes.get(key).copied().unwrap_or(0) as u64);
@@ -76,7 +80,7 @@ impl<R> Core<R> {
             return Err(codes::LIMIT_EFFECTS
                 .with(format!("effects that are not finished: more than {}", limits::OUTBOX_OPERATIONS_MAX)));
         }
-        if self.deferred.len() >= limits::DEFERRED_MAX {
+        if deferred && self.deferred.len() >= limits::DEFERRED_MAX {
             return Err(codes::LIMIT_DEFERRED.failure());
         }
         Ok(())
@@ -91,14 +95,19 @@ impl<R> Core<R> {
         replies: Vec<Release<R>>,
         ephemeral: Option<ConnectionId>,
         now: TimestampMs,
-    ) -> Result<Finish<R>, Failure> {
+    ) -> Finish<R> {
         let mut batch = Batch::default();
         let mut releases = Vec::new();
         self.meta.next_id = next_id;
         self.write_state(effects.state, &mut batch);
         self.write_connections(effects.connection_state, &mut system, &mut batch);
+        let last_seq = self.meta.last_seq;
         for outgoing in effects.outgoing {
             self.write_outgoing(outgoing, now, &mut system, &mut batch, &mut releases);
+        }
+        let added = self.meta.last_seq - last_seq;
+        if added > 0 || system.trim {
+            self.trim_events(added, now, &mut batch);
         }
         if let Some(id) = system.timer_ran {
             let record = self.timers.get(&id).map(JsonRecord::encode);
@@ -114,19 +123,67 @@ impl<R> Core<R> {
         let effects_at =
             releases.iter().position(|release| matches!(release, Release::Run(..))).unwrap_or(releases.len());
         releases.splice(effects_at..effects_at, replies);
+        let must_store = system.meta || effects.destroy;
         self.write_system(system, &mut batch);
         self.wants_destroy |= effects.destroy;
+        self.meta.destroy_asked |= effects.destroy;
         self.wants_sleep |= effects.sleep;
         let alarm = self.wanted_alarm();
         if alarm != self.alarm {
             self.alarm = alarm;
             batch.alarm = Some(alarm);
         }
-        Ok(self.submit(batch, releases, ephemeral))
+        self.submit(batch, must_store, releases, ephemeral)
     }
 
-    fn submit(&mut self, mut batch: Batch, releases: Vec<Release<R>>, ephemeral: Option<ConnectionId>) -> Finish<R> {
-        let durable_change = !batch.writes.is_empty() || batch.alarm.is_some();
+    /// Removes the oldest events: those over the count that is kept, and those that are too old. A turn removes what it adds and a
+    /// bounded number beyond, so that shorter limits of a new deployment take effect bit by bit.
+    fn trim_events(&mut self, added: u64, now: TimestampMs, batch: &mut Batch) {
+        let count = self.options.event_retention_count.max(1);
+        let age = u64::try_from(self.options.event_retention.as_millis()).unwrap_or(u64::MAX);
+        for _ in 0..added + EVENTS_TRIMMED_MAX {
+            let kept = self.meta.last_seq + 1 - self.meta.first_seq;
+            let old = self.event_times.front().is_some_and(|ts| ts.saturating_add(age) <= now);
+            if kept == 0 || kept <= count && !old {
+                break;
+            }
+            batch.writes.push((key::event(self.meta.first_seq), None));
+            self.meta.first_seq += 1;
+            self.event_times.pop_front();
+        }
+    }
+
+    /// The oldest kept event whose time the core should be told ([`Core::note_event_times`]); none while it knows enough.
+    pub fn wants_event_times(&self) -> Option<Seq> {
+        (self.event_times.is_empty() && self.meta.first_seq <= self.meta.last_seq).then_some(self.meta.first_seq)
+    }
+
+    /// When the oldest kept events were made, from the first on without a gap.
+    pub fn note_event_times(&mut self, times: impl IntoIterator<Item = TimestampMs>) {
+        let kept = usize::try_from(self.meta.last_seq + 1 - self.meta.first_seq).unwrap_or(usize::MAX);
+        self.event_times = times.into_iter().take(kept.min(EVENT_TIMES_MAX)).collect();
+    }
+
+    fn note_event_time(&mut self, ts: TimestampMs) {
+        // The event's number is given already, so the window has one more than was known.
+        let kept = self.meta.last_seq + 1 - self.meta.first_seq;
+        if self.event_times.len() as u64 + 1 == kept && self.event_times.len() < EVENT_TIMES_MAX {
+            self.event_times.push_back(ts);
+        }
+    }
+
+    fn submit(
+        &mut self,
+        mut batch: Batch,
+        must_store: bool,
+        releases: Vec<Release<R>>,
+        ephemeral: Option<ConnectionId>,
+    ) -> Finish<R> {
+        let durable_change = must_store || !batch.writes.is_empty() || batch.alarm.is_some();
+        if durable_change && self.lost {
+            // The turns that this one stands on are not there.
+            return self.after_pending(releases, ephemeral).finish.unwrap_or_default();
+        }
         if durable_change && self.stored_meta.as_ref() != Some(&self.meta) {
             batch.writes.push((Bytes::from_static(key::META), Some(self.meta.encode())));
             self.stored_meta = Some(self.meta.clone());
@@ -139,7 +196,8 @@ impl<R> Core<R> {
                     *written = ticket;
                 }
             }
-            self.pending.push_back(Pending { ticket, releases, ephemeral });
+            let floor = self.executed_floor();
+            self.pending.push_back(Pending { ticket, releases, ephemeral, floor });
             return Finish { commit: Some((ticket, batch)), releases: Vec::new(), drop_instance: false };
         }
         self.after_pending(releases, ephemeral).finish.unwrap_or_default()
@@ -189,10 +247,7 @@ impl<R> Core<R> {
                 self.meta.last_seq += 1;
                 let seq = self.meta.last_seq;
                 batch.writes.push((key::event(seq), Some(EventRecord::encode(ts, &name, &args))));
-                while seq - self.meta.first_seq >= self.options.event_retention_count.max(1) {
-                    batch.writes.push((key::event(self.meta.first_seq), None));
-                    self.meta.first_seq += 1;
-                }
+                self.note_event_time(ts);
                 releases.push(Release::Broadcast { seq, ts, name, args });
             }
             Outgoing::Send { connection, name, args } => releases.push(Release::Send { connection, ts, name, args }),
@@ -305,5 +360,9 @@ fn write_connection(connection: Option<(ConnectionId, Option<ConnectionRecord>)>
     }
 }
 
+/// Events that one turn removes beyond as many as it adds.
+const EVENTS_TRIMMED_MAX: u64 = 256;
+/// Oldest events whose times are remembered; when they are used up, more are read.
+pub const EVENT_TIMES_MAX: usize = 256;
 /// State keys whose size is remembered; beyond that they are looked up again.
 const STATE_SIZES_MAX: usize = 4096;

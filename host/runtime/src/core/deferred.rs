@@ -27,6 +27,15 @@ impl<R> Deferred<R> {
         }
     }
 
+    pub(super) fn deadline_mut(&mut self) -> Option<&mut TimestampMs> {
+        match self {
+            Self::Value { deadline, .. } | Self::Response { deadline, .. } | Self::Connect { deadline, .. } => {
+                Some(deadline)
+            }
+            Self::Envelope { .. } => None,
+        }
+    }
+
     pub(super) fn ephemeral(&self) -> Option<ConnectionId> {
         match self {
             Self::Value { ephemeral, .. } | Self::Response { ephemeral, .. } => *ephemeral,
@@ -69,6 +78,7 @@ impl<R> Core<R> {
 
     /// Ends the calls that have waited too long. What is returned may leave at once: it says nothing about the actor's state.
     pub fn expire(&mut self, now: TimestampMs) -> Vec<Release<R>> {
+        self.observe(now);
         let mut releases = Vec::new();
         while let Some(&(deadline, handle)) = self.deadlines.first() {
             if deadline > now {

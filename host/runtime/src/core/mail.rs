@@ -3,7 +3,7 @@
 use super::record::InboxRecord;
 use growqr_seam::{Envelope, StopReason};
 use growqr_turn::{Connection, Effect, Frame, HttpRequest, HttpResponse, Message, SandboxEvent, SocketEvent};
-use growqr_types::{ConnectionId, Failure, Json, OperationId, Seq, TimestampMs};
+use growqr_types::{ActorId, ConnectionId, Failure, Json, OperationId, Seq, TimestampMs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +102,19 @@ pub enum Mail<R> {
 }
 
 impl<R> Mail<R> {
+    /// The actor that sent it.
+    pub(super) fn sender(&self) -> Option<ActorId> {
+        match self {
+            Self::Envelope { envelope, .. } => Some(envelope.sender),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody hears of it when it is refused. What nobody hears of must not be refused.
+    pub(super) fn can_be_refused(&self) -> bool {
+        !matches!(self, Self::Disconnect { .. } | Self::EffectDone { .. } | Self::Sandbox(_) | Self::Stop(_))
+    }
+
     /// Bytes that it takes while it waits, about.
     pub fn bytes(&self) -> usize {
         match self {

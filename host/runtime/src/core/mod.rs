@@ -59,6 +59,8 @@ pub struct Loaded {
     pub handles: HashMap<ReplyHandle, Option<Result<growqr_types::Json, Failure>>>,
     /// What its creator passed.
     pub input: Option<String>,
+    /// When the oldest kept events were made, from the first on; as many of them as were read.
+    pub event_times: Vec<TimestampMs>,
 }
 
 /// What to do next.
@@ -89,6 +91,8 @@ struct Pending<R> {
     ticket: u64,
     releases: Vec<Release<R>>,
     ephemeral: Option<ConnectionId>,
+    /// The oldest unfinished effect once this turn is durable.
+    floor: OperationId,
 }
 
 /// What came of a turn.
@@ -136,7 +140,7 @@ pub struct Core<R> {
     pending: VecDeque<Pending<R>>,
     next_ticket: u64,
     next_handle: u32,
-    deferred: HashMap<ReplyHandle, Deferred<R>>,
+    deferred: BTreeMap<ReplyHandle, Deferred<R>>,
     deadlines: BTreeSet<(TimestampMs, ReplyHandle)>,
     timers: Arc<BTreeMap<TimerId, TimerRecord>>,
     timer_due: Option<TimestampMs>,
@@ -146,6 +150,13 @@ pub struct Core<R> {
     inbox: HashMap<growqr_types::ActorId, (InboxRecord, u64)>,
     handles: HashMap<ReplyHandle, Option<Result<growqr_types::Json, Failure>>>,
     alarm: Option<TimestampMs>,
+    /// When the oldest kept events were made: a gapless piece of the window from its first event on.
+    event_times: VecDeque<TimestampMs>,
+    /// The oldest effect whose end is not durable.
+    durable_floor: OperationId,
+    /// A commit has failed: nothing that was executed on top of it may be released.
+    lost: bool,
+    last_now: TimestampMs,
     state_sizes: HashMap<String, usize>,
     start_failure: Option<Failure>,
     failures: u32,
@@ -193,7 +204,7 @@ impl<R> Core<R> {
             pending: VecDeque::new(),
             next_ticket: 1,
             next_handle: 1,
-            deferred: HashMap::new(),
+            deferred: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             alarm: None,
             timer_due: None,
@@ -203,6 +214,10 @@ impl<R> Core<R> {
             effect_failures: HashMap::new(),
             inbox: HashMap::new(),
             handles: loaded.handles,
+            event_times: loaded.event_times.into(),
+            durable_floor: 0,
+            lost: false,
+            last_now: now,
             state_sizes: HashMap::new(),
             start_failure: None,
             failures: 0,
@@ -218,6 +233,8 @@ impl<R> Core<R> {
             stored_meta,
             offer,
         };
+        core.wants_destroy = core.meta.destroy_asked;
+        core.durable_floor = core.executed_floor();
         core.timer_due = core.next_timer_due();
         // What the engine has is not known to this instance; it is what the last commit left, which is computed the same way.
         core.alarm = core.wanted_alarm();
@@ -249,6 +266,7 @@ impl<R> Core<R> {
         match mail {
             Mail::Stop(reason) => self.stop(reason, now),
             mail => {
+                self.observe(now);
                 self.asked_sleep = false;
                 self.queue.push_back((mail, now));
             }
@@ -272,8 +290,13 @@ impl<R> Core<R> {
         &self.meta
     }
 
-    /// The oldest effect that is not finished, or the next id: receivers may forget what is below.
+    /// The oldest effect whose end is not durable, or the next id: receivers may forget what is below.
     pub fn floor(&self) -> OperationId {
+        self.durable_floor
+    }
+
+    /// The floor as the turns that were executed left it. It holds once they are durable: before, a crash brings the effects back.
+    fn executed_floor(&self) -> OperationId {
         self.outbox.keys().next().copied().unwrap_or(self.meta.next_id)
     }
 
@@ -289,7 +312,8 @@ impl<R> Core<R> {
 
     /// Whether no mail waits inside: the driver may give more.
     pub fn wants_mail(&self) -> bool {
-        self.queue.is_empty()
+        // What comes after the last hook stays outside: it is for the next start.
+        self.queue.is_empty() && !matches!(self.phase, Phase::Draining | Phase::Exited)
     }
 
     /// Mail came while the actor went to sleep: it wakes again without having been away.
@@ -318,44 +342,54 @@ impl<R> Core<R> {
     pub fn committed(&mut self, ticket: u64, durable: bool) -> Vec<Release<R>> {
         if !durable {
             self.phase = Phase::Exited;
+            self.lost = true;
         }
         let mut releases = Vec::new();
         while self.pending.front().is_some_and(|pending| pending.ticket <= ticket) {
             let Some(pending) = self.pending.pop_front() else { break };
             if durable {
+                self.durable_floor = pending.floor;
                 releases.extend(pending.releases);
             } else {
-                // Whether the turn was kept is not known; the one who waits is told so, and nothing else leaves.
-                releases.extend(pending.releases.into_iter().filter_map(|release| match release {
-                    Release::Reply(to, reply) => {
-                        Some(Release::Reply(to, reply.replaced(codes::COMMIT_FAILED.failure())))
-                    }
-                    _ => None,
-                }));
+                releases.extend(unsure(pending.releases));
             }
             if let Some(connection) = pending.ephemeral {
                 self.connections.remove(connection);
             }
         }
-        self.inbox.retain(|_, (_, written)| *written > ticket);
+        // Mail that waits was given with what was stored when it came; what was written since then is only known here.
+        let queue = &self.queue;
+        let waits = |sender| queue.iter().any(|(mail, _)| mail.sender() == Some(sender));
+        self.inbox.retain(|sender, (_, written)| *written > ticket || waits(*sender));
         releases
     }
 
-    /// Everybody who still waits is told why nobody will answer. For the end of the actor.
-    pub fn abandon(&mut self, failure: &Failure) -> Vec<Release<R>> {
+    /// Everybody who still waits is told why nobody will answer: `deferred` to those whose call has run, `waiting` to those whose
+    /// has not. For the end of the actor.
+    pub fn abandon(&mut self, deferred: &Failure, waiting: &Failure) -> Vec<Release<R>> {
         let mut releases = Vec::new();
         for pending in self.pending.drain(..) {
-            releases.extend(pending.releases.into_iter().filter_map(|release| match release {
-                Release::Reply(to, reply) => Some(Release::Reply(to, reply.replaced(codes::COMMIT_FAILED.failure()))),
-                _ => None,
-            }));
+            releases.extend(unsure(pending.releases));
         }
-        self.deadlines.clear();
-        for (_, deferred) in self.deferred.drain() {
-            releases.extend(deferred.fail(failure.clone()));
+        releases.extend(self.fail_deferred(deferred));
+        for job in self.urgent.drain(..) {
+            if let turn::Job::Connect { reply, .. } = job {
+                releases.push(Release::Reply(reply, Reply::Accepted(Err(deferred.clone()))));
+            }
+        }
+        for (mail, _) in self.queue.drain(..) {
+            releases.extend(refuse(mail, waiting));
         }
         releases
     }
+}
+
+/// What leaves of a turn whose commit failed: whether it was kept is not known; the one who waits is told so, and nothing else leaves.
+fn unsure<R>(releases: Vec<Release<R>>) -> impl Iterator<Item = Release<R>> {
+    releases.into_iter().filter_map(|release| match release {
+        Release::Reply(to, reply) => Some(Release::Reply(to, reply.replaced(codes::COMMIT_FAILED.failure()))),
+        _ => None,
+    })
 }
 
 impl Reply {

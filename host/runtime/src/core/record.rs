@@ -101,6 +101,8 @@ pub struct Meta {
     pub created: bool,
     /// `on-destroy` has run.
     pub destroyed: bool,
+    /// A turn asked for the actor's destruction.
+    pub destroy_asked: bool,
     /// Version of the persisted state's shape.
     pub state_version: u32,
     /// The next operation or timer id.
@@ -123,7 +125,7 @@ impl Meta {
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(38);
         out.put_u8(VERSION);
-        out.put_u8(u8::from(self.created) | u8::from(self.destroyed) << 1);
+        out.put_u8(u8::from(self.created) | u8::from(self.destroyed) << 1 | u8::from(self.destroy_asked) << 2);
         out.put_u32_le(self.state_version);
         for number in [self.next_id, self.last_seq, self.first_seq, self.state_bytes] {
             out.put_u64_le(number);
@@ -135,7 +137,7 @@ impl Meta {
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
         let bad = || BadRecord { what: "actor record", why: format!("{} bytes", bytes.len()) };
         let body: &[u8; 38] = bytes.try_into().map_err(|_| bad())?;
-        if body[0] != VERSION || body[1] > 3 {
+        if body[0] != VERSION || body[1] > 7 {
             return Err(BadRecord { what: "actor record", why: format!("format {}", body[0]) });
         }
         let number = |at: usize| {
@@ -148,6 +150,7 @@ impl Meta {
         let meta = Self {
             created: body[1] & 1 != 0,
             destroyed: body[1] & 2 != 0,
+            destroy_asked: body[1] & 4 != 0,
             state_version: u32::from_le_bytes(version),
             next_id: number(6),
             last_seq: number(14),
@@ -183,6 +186,14 @@ impl EventRecord {
         out.put_slice(name.as_bytes());
         out.put_slice(args.as_bytes());
         out.freeze()
+    }
+
+    /// Reads when the turn ran, and nothing else.
+    pub fn time(bytes: &[u8]) -> Result<TimestampMs, BadRecord> {
+        match bytes.split_first_chunk::<9>() {
+            Some(([VERSION, ts @ ..], _)) => Ok(u64::from_le_bytes(*ts)),
+            _ => Err(BadRecord { what: "event", why: "it is too short, or its format is unknown".to_owned() }),
+        }
     }
 
     /// Reads the record.

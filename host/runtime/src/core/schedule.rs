@@ -14,7 +14,7 @@ const FAILURES_BEFORE_PAUSE: u32 = 5;
 const PAUSE_FIRST_MS: u64 = 100;
 /// The longest pause.
 const PAUSE_MAX_MS: u64 = 30_000;
-/// An alarm that is always due: there are effects to be run.
+/// An alarm that is always due: there are effects to be run, or the actor is to be destroyed.
 const ALARM_NOW: TimestampMs = 1;
 
 impl<R> Core<R> {
@@ -67,7 +67,35 @@ impl<R> Core<R> {
     }
 
     pub(super) fn wanted_alarm(&self) -> Option<TimestampMs> {
-        if self.outbox.is_empty() { self.timers.values().map(|timer| timer.due).min() } else { Some(ALARM_NOW) }
+        if self.outbox.is_empty() && !self.wants_destroy {
+            self.timers.values().map(|timer| timer.due).min()
+        } else {
+            Some(ALARM_NOW)
+        }
+    }
+
+    /// Waits are meant as lengths of time: when the clock was set back, their ends move with it. A timer's time is a time of day and
+    /// stays. A clock that was set forward can't be told from time that has passed; waits end early then.
+    pub(super) fn observe(&mut self, now: TimestampMs) {
+        let back = self.last_now.saturating_sub(now);
+        self.last_now = now;
+        if back == 0 {
+            return;
+        }
+        let shift = |at: &mut TimestampMs| *at = at.saturating_sub(back);
+        shift(&mut self.paused_until);
+        shift(&mut self.last_activity);
+        self.stop_deadline.iter_mut().for_each(shift);
+        self.queue.iter_mut().for_each(|(_, arrived)| shift(arrived));
+        self.timer_failures.values_mut().for_each(|(_, not_before)| shift(not_before));
+        self.timer_due = self.next_timer_due();
+        self.deadlines.clear();
+        for (handle, deferred) in &mut self.deferred {
+            if let Some(deadline) = deferred.deadline_mut() {
+                shift(deadline);
+                self.deadlines.insert((*deadline, *handle));
+            }
+        }
     }
 
     /// A turn crashed. After several in a row the actor is paused, so that it cannot keep a core busy.

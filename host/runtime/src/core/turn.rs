@@ -108,6 +108,7 @@ impl<R> Core<R> {
     /// What to do next. Call again after the command was carried out.
     pub fn next(&mut self, now: TimestampMs) -> Step<R> {
         debug_assert!(self.current.is_none(), "a turn must be finished first");
+        self.observe(now);
         loop {
             match self.phase {
                 Phase::Exited => return Step::just(Next::Exit),
@@ -119,7 +120,8 @@ impl<R> Core<R> {
                 Phase::Draining => return Step::just(Next::WaitCommit),
                 _ => {}
             }
-            if std::mem::take(&mut self.restart_wake) {
+            if self.restart_wake && self.paused_until <= now {
+                self.restart_wake = false;
                 self.urgent.push_front(Job::Wake(WakeReason::Restarted));
             }
             if let Some(job) = self.urgent.pop_front() {
@@ -146,16 +148,22 @@ impl<R> Core<R> {
             }
             _ => {}
         }
-        let paused = self.paused_until > now;
+        // A stop does not wait for the end of a pause.
+        let paused = self.paused_until > now && self.phase == Phase::Running;
         if !paused && let Some(job) = self.take_due_timer(now) {
             return self.begin(job, now);
         }
-        if let Some((mail, arrived)) = self.queue.pop_front() {
-            self.last_activity = now;
-            if paused {
+        if paused {
+            // What nobody would hear of waits for the end of the pause.
+            if let Some((mail, _)) =
+                self.queue.iter().position(|(mail, _)| mail.can_be_refused()).and_then(|at| self.queue.remove(at))
+            {
+                self.last_activity = now;
                 let wait = format!(r#"{{"retryAfterMs":{}}}"#, self.paused_until - now);
                 return Some(Step::releases(refuse(mail, &codes::CRASH_BACKOFF.failure().metadata(wait))));
             }
+        } else if let Some((mail, arrived)) = self.queue.pop_front() {
+            self.last_activity = now;
             return self.open(mail, arrived, now);
         }
         if let Phase::Stopping(_) = self.phase {
@@ -217,14 +225,13 @@ impl<R> Core<R> {
 
     fn forget_effect(&mut self, operation: OperationId) -> Step<R> {
         let system = SystemWrites { effect_done: Some(operation), ..SystemWrites::default() };
-        self.conclude(Effects::default(), self.meta.next_id, system, Vec::new(), None, 0)
-            .map_or_else(|_| Step::releases(Vec::new()), Step::finished)
+        Step::finished(self.conclude(Effects::default(), self.meta.next_id, system, Vec::new(), None, 0))
     }
 
-    fn fail_deferred(&mut self, failure: &Failure) -> Vec<Release<R>> {
+    pub(super) fn fail_deferred(&mut self, failure: &Failure) -> Vec<Release<R>> {
         self.deadlines.clear();
         let mut releases = Vec::new();
-        for (_, deferred) in self.deferred.drain() {
+        for (_, deferred) in std::mem::take(&mut self.deferred) {
             if let Some(connection) = deferred.ephemeral() {
                 self.connections.remove(connection);
             }
@@ -384,11 +391,12 @@ impl<R> Core<R> {
             if self.phase == Phase::Starting {
                 self.phase = Phase::Running;
             }
-            return Some(Step::just(Next::Started));
+            let system = SystemWrites { trim: true, ..SystemWrites::default() };
+            let finish = self.conclude(Effects::default(), self.meta.next_id, system, Vec::new(), None, now);
+            return Some(Step { next: Next::Started, finish: Some(finish) });
         }
-        let end = TurnEnd::Done { answer: Answer::None, effects: Effects::default(), next_id: self.meta.next_id };
-        self.current = Some(job);
-        Some(Step::finished(self.finish(end, now)))
+        let next_id = self.meta.next_id;
+        Some(Step::finished(self.succeed(job, Answer::None, Effects::default(), next_id, now)))
     }
 
     /// A turn has ended. The driver must have told the sizes of the state keys that the turn wrote ([`Core::note_state_size`]).
@@ -396,11 +404,15 @@ impl<R> Core<R> {
         let Some(job) = self.current.take() else { return Finish::default() };
         match end {
             TurnEnd::Done { answer, effects, next_id } => {
-                self.failures = 0;
+                // A start that goes well says nothing about the turns that crash.
+                if !matches!(job, Job::Create(_) | Job::Migrate(..) | Job::Wake(_)) {
+                    self.failures = 0;
+                }
                 self.succeed(job, answer, effects, next_id, now)
             }
             TurnEnd::Failed { failure, crashed } => {
-                if crashed {
+                // A wake that is refused is tried again at once, so it counts as well.
+                if crashed || matches!(job, Job::Wake(_)) {
                     self.note_crash(now);
                 }
                 self.fail(job, failure, now)
@@ -413,12 +425,24 @@ impl<R> Core<R> {
         let mut replies = Vec::new();
         let mut ephemeral = None;
         // The job is needed again when the batch is refused, so what follows only reads it.
-        if let Err(failure) = self.check_batch(&effects) {
+        let defers = matches!(
+            answer,
+            Answer::Outcome(Outcome::Deferred)
+                | Answer::Verdict(Verdict::Deferred)
+                | Answer::Request(RequestOutcome::Deferred)
+        );
+        if let Err(failure) = self.check_batch(&effects, defers) {
             return self.fail(job, failure, now);
         }
         match job {
-            Job::Create(_) => self.meta.created = true,
-            Job::Migrate(_, to) => self.meta.state_version = to,
+            Job::Create(_) => {
+                self.meta.created = true;
+                system.meta = self.offer.hooks.create;
+            }
+            Job::Migrate(_, to) => {
+                self.meta.state_version = to;
+                system.meta = true;
+            }
             Job::Wake(_) | Job::Started | Job::Socket(..) | Job::Sandbox(_) => {}
             Job::BeforeConnect { mut connection, request, reply, handle, deadline } => match answer {
                 Answer::Verdict(Verdict::Deferred) => {
@@ -487,14 +511,12 @@ impl<R> Core<R> {
                 system.effect_done = Some(operation);
             }
             Job::Sleep => self.phase = Phase::Draining,
-            Job::Destroy => self.meta.destroyed = true,
+            Job::Destroy => {
+                self.meta.destroyed = true;
+                system.meta = self.offer.hooks.destroy;
+            }
         }
-        let drop_instance = false;
-        match self.conclude(effects, next_id, system, replies, ephemeral, now) {
-            Ok(finish) => Finish { drop_instance, ..finish },
-            // Checked above; nothing in between can make it fail.
-            Err(failure) => Finish { releases: self.abandon(&failure), drop_instance: true, commit: None },
-        }
+        self.conclude(effects, next_id, system, replies, ephemeral, now)
     }
 
     fn value(&self, outcome: Outcome) -> Result<Json, Failure> {
@@ -540,14 +562,8 @@ impl<R> Core<R> {
         match job {
             Job::Create(_) | Job::Migrate(..) => self.fail_start(failure),
             Job::Wake(_) if self.phase == Phase::Starting => self.fail_start(failure),
-            Job::Wake(_) => {
-                // The next message tries again, unless the actor is paused by then.
-                if self.failures < u32::MAX {
-                    self.note_crash(now);
-                }
-                self.restart_wake = self.paused_until <= now;
-            }
-            Job::Started | Job::Socket(..) | Job::Sandbox(_) => {}
+            // It is tried again, after a pause if it keeps failing.
+            Job::Wake(_) | Job::Started | Job::Socket(..) | Job::Sandbox(_) => {}
             Job::BeforeConnect { reply, .. } => releases.push(Release::Reply(reply, Reply::Accepted(Err(failure)))),
             Job::Connect { connection, reply, .. } => {
                 self.connections.remove(connection.id);
@@ -589,15 +605,10 @@ impl<R> Core<R> {
             Job::Sleep => self.phase = Phase::Draining,
             Job::Destroy => self.meta.destroyed = true,
         }
-        if !matches!(self.phase, Phase::Exited | Phase::Draining)
-            && self.offer.hooks.wake
-            && self.phase != Phase::Starting
-        {
+        if !matches!(self.phase, Phase::Exited | Phase::Draining) && self.offer.hooks.wake {
             self.restart_wake = true;
         }
         let finish = self.conclude(Effects::default(), self.meta.next_id, system, releases, ephemeral, now);
-        // Without the guest's writes there is nothing that could be refused.
-        let finish = finish.unwrap_or_default();
         Finish { drop_instance: true, ..finish }
     }
 
@@ -670,6 +681,7 @@ impl<R> Core<R> {
         for state in std::mem::replace(&mut record.operations, kept).into_values() {
             if let InboxState::Deferred(handle) = state {
                 self.handles.remove(&handle);
+                self.take_deferred(handle);
                 system.handles_gone.push(handle);
             }
         }
@@ -692,16 +704,16 @@ impl<R> Core<R> {
 
     /// Releases that need no commit of their own still wait for what was executed before.
     pub(super) fn after_pending(&mut self, releases: Vec<Release<R>>, ephemeral: Option<ConnectionId>) -> Step<R> {
-        match self.pending.back().map(|pending| pending.ticket) {
-            Some(ticket) => {
-                self.pending.push_back(Pending { ticket, releases, ephemeral });
+        match self.pending.back().map(|pending| (pending.ticket, pending.floor)) {
+            Some((ticket, floor)) => {
+                self.pending.push_back(Pending { ticket, releases, ephemeral, floor });
                 Step::releases(Vec::new())
             }
             None => {
                 if let Some(connection) = ephemeral {
                     self.connections.remove(connection);
                 }
-                Step::releases(releases)
+                Step::releases(if self.lost { super::unsure(releases).collect() } else { releases })
             }
         }
     }
@@ -756,8 +768,11 @@ pub fn refuse<R>(mail: Mail<R>, failure: &Failure) -> Vec<Release<R>> {
         }
         Mail::Request { reply, .. } => vec![Release::Reply(reply, Reply::Response(Err(failure)))],
         Mail::Envelope { accepted, .. } => vec![Release::Reply(accepted, Reply::Accepted(Err(failure)))],
-        Mail::Disconnect { .. } | Mail::Socket { .. } | Mail::EffectDone { .. } | Mail::Sandbox(_) | Mail::Stop(_) => {
-            Vec::new()
+        // A frame that is not taken must not be missed in silence.
+        Mail::Socket { connection, .. } => {
+            let reason = format!("{}.{}", failure.group, failure.code);
+            vec![Release::Close { connection, code: 1011, reason }]
         }
+        Mail::Disconnect { .. } | Mail::EffectDone { .. } | Mail::Sandbox(_) | Mail::Stop(_) => Vec::new(),
     }
 }
