@@ -32,7 +32,8 @@ pub fn install(folder: &Path) -> Result<()> {
         return Ok(());
     }
     say(&format!("npm components: installing what is pinned in {shown}"));
-    run(npm(folder).args(["ci", "--ignore-scripts"]))?;
+    // Not `npm ci`: it refuses a lock without download addresses when a package has parts for other platforms.
+    run(npm(folder).args(["install", "--no-save", "--ignore-scripts"]))?;
     std::fs::write(folder.join(STAMP), &pins).with_context(|| format!("can't write the stamp in {shown}/node_modules"))
 }
 

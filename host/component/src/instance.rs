@@ -33,6 +33,9 @@ pub struct Instance {
     _slot: OwnedSemaphorePermit,
 }
 
+/// What wasmtime says when a guest passes more across than it may; it has no type of its own for that.
+const TRANSFER_REFUSED: &str = "too much data is being copied";
+
 /// What came of one call.
 pub struct CallReport {
     /// The answer, or why the turn failed.
@@ -132,6 +135,7 @@ fn failure(error: &wasmtime::Error, refused: bool, late: &Code) -> TurnFailure {
         Some(Trap::Interrupt) => late,
         Some(Trap::StackOverflow) => &codes::LIMIT_STACK,
         _ if refused => &codes::LIMIT_MEMORY,
+        _ if error.root_cause().to_string().contains(TRANSFER_REFUSED) => &codes::LIMIT_TRANSFER,
         _ => &codes::CRASHED,
     };
     code.failure().into()

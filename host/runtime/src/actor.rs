@@ -199,6 +199,7 @@ async fn run(input: ActorInput) {
         instance: None,
         started: Some(started),
         stop_reason: None,
+        lost: false,
     };
     driver.outbox_start();
     driver.run().await;
@@ -226,6 +227,8 @@ struct Driver {
     instance: Option<Instance>,
     started: Option<oneshot::Sender<Result<(), Failure>>>,
     stop_reason: Option<StopReason>,
+    /// A commit has failed.
+    lost: bool,
 }
 
 impl Driver {
@@ -333,6 +336,7 @@ impl Driver {
         if let Err(error) = &result {
             tracing::warn!(actor = %self.id(), %error, "a turn could not be committed; the actor starts anew from what is durable");
         }
+        self.lost |= result.is_err();
         let releases = self.core.committed(ticket, result.is_ok());
         self.view.committed(ticket);
         self.handle.floor.store(self.core.floor(), Ordering::Release);
@@ -386,6 +390,7 @@ impl Driver {
                     report = &mut call => break report,
                     // What earlier turns have to say leaves while this one runs.
                     Some((ticket, result)) = self.commit_ends.recv() => {
+                        self.lost |= result.is_err();
                         let releases = self.core.committed(ticket, result.is_ok());
                         self.view.committed(ticket);
                         self.handle.floor.store(self.core.floor(), Ordering::Release);
@@ -484,11 +489,12 @@ impl Driver {
             self.tell_started(Err(failure));
             return true;
         }
-        match self.stop_reason {
+        let reason = if self.lost { Some(StopReason::Lost) } else { self.stop_reason };
+        match reason {
             Some(StopReason::Sleep) => {
-                let mailbox = &self.mailbox;
+                let (mailbox, core) = (&self.mailbox, &self.core);
                 let handle = self.handle.clone();
-                if !self.shared.leave(self.identity.id, &handle, || mailbox.is_empty()) {
+                if !self.shared.leave(self.identity.id, &handle, || mailbox.is_empty() && core.wants_mail()) {
                     self.stop_reason = None;
                     self.instance = None;
                     self.core.resume(self.now());

@@ -153,6 +153,8 @@ codes! {
     LIMIT_DEFERRED = "limit"."deferred", 500, "Too many calls wait for a deferred reply.";
     /// Memory.
     LIMIT_MEMORY = "limit"."memory", 500, "The actor needs more memory than it may have.";
+    /// Bytes in one call between the component and the host.
+    LIMIT_TRANSFER = "limit"."transfer", 500, "The actor passes too many bytes in one call.";
     /// Stack.
     LIMIT_STACK = "limit"."stack", 500, "The actor's call stack is too deep.";
     /// Subscriptions of one connection.

@@ -70,6 +70,36 @@ pub(super) enum Job<R> {
     Destroy,
 }
 
+impl<R> Job<R> {
+    /// Whether it is what the actor is there for, and not what surrounds it.
+    fn is_work(&self) -> bool {
+        match self {
+            Self::Action { .. }
+            | Self::Queue { .. }
+            | Self::Request { .. }
+            | Self::Socket(..)
+            | Self::Envelope(_)
+            | Self::Timer(..)
+            | Self::EffectResult(..)
+            | Self::Sandbox(_) => true,
+            Self::Create(_)
+            | Self::Migrate(..)
+            | Self::Wake(_)
+            | Self::Started
+            | Self::BeforeConnect { .. }
+            | Self::Connect { .. }
+            | Self::Disconnect(_)
+            | Self::Subscribe { .. }
+            | Self::SocketClose(..)
+            | Self::Sleep
+            | Self::Destroy => false,
+        }
+    }
+}
+
+/// WebSocket close code of a raw socket whose message failed (RFC 6455 section 7.4.1: an unexpected condition).
+const CLOSE_FAILED: u16 = 1011;
+
 pub(super) struct EnvelopeJob<R> {
     pub sender: ActorId,
     pub operation: OperationId,
@@ -404,8 +434,8 @@ impl<R> Core<R> {
         let Some(job) = self.current.take() else { return Finish::default() };
         match end {
             TurnEnd::Done { answer, effects, next_id } => {
-                // A start that goes well says nothing about the turns that crash.
-                if !matches!(job, Job::Create(_) | Job::Migrate(..) | Job::Wake(_)) {
+                // A start or a connection that goes well says nothing about the turns that crash.
+                if job.is_work() {
                     self.failures = 0;
                 }
                 self.succeed(job, answer, effects, next_id, now)
@@ -563,7 +593,11 @@ impl<R> Core<R> {
             Job::Create(_) | Job::Migrate(..) => self.fail_start(failure),
             Job::Wake(_) if self.phase == Phase::Starting => self.fail_start(failure),
             // It is tried again, after a pause if it keeps failing.
-            Job::Wake(_) | Job::Started | Job::Socket(..) | Job::Sandbox(_) => {}
+            Job::Wake(_) | Job::Started | Job::Sandbox(_) => {}
+            Job::Socket(connection, _) => {
+                let reason = format!("{}.{}", failure.group, failure.code);
+                releases.push(Release::Close { connection, code: CLOSE_FAILED, reason });
+            }
             Job::BeforeConnect { reply, .. } => releases.push(Release::Reply(reply, Reply::Accepted(Err(failure)))),
             Job::Connect { connection, reply, .. } => {
                 self.connections.remove(connection.id);
