@@ -56,19 +56,20 @@ fn every_limit_is_listed_with_its_value_and_no_other() {
         let (_, value) = rest.split_once(" = ").unwrap_or_else(|| panic!("can't read {line}"));
         real.insert(name.to_owned(), shown(name, value.trim_end_matches(';')));
     }
-    let same = |name: &str| name.to_owned();
-    let records: [(String, &dyn Fn(&str) -> String); 5] = [
-        (format!("{:?}", TurnLimits::default()), &same),
-        (format!("{:?}", ComponentLimits::default()), &same),
-        (format!("{:?}", InstanceLimits::default()), &same),
-        (format!("{:?}", ActorOptions::default()), &camel_case),
-        (format!("{:?}", ActorLimits::default()), &camel_case),
+    // The record, and whether `rivet.json` spells its names in camelCase.
+    let records = [
+        (format!("{:?}", TurnLimits::default()), false),
+        (format!("{:?}", ComponentLimits::default()), false),
+        (format!("{:?}", InstanceLimits::default()), false),
+        (format!("{:?}", ActorOptions::default()), true),
+        (format!("{:?}", ActorLimits::default()), true),
     ];
-    for (record, spelled) in records {
+    for (record, in_camel_case) in records {
         let fields = record.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}')).expect("a record with fields");
         for field in fields.split(',') {
             let (name, value) = field.trim().split_once(": ").unwrap_or_else(|| panic!("can't read {field}"));
-            real.insert(spelled(name), shown(name, value));
+            let spelled = if in_camel_case { camel_case(name) } else { name.to_owned() };
+            real.insert(spelled, shown(name, value));
         }
     }
     assert!(real.contains_key("KEY_BYTES_MAX") && real.contains_key("timers_max"), "the code was not read: {real:?}");
