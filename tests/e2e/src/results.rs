@@ -39,6 +39,19 @@ impl Results {
         }
     }
 
+    /// The behaviours in which two runs of the same script differ, with both results.
+    pub fn differences(&self, other: &Self) -> Vec<(String, Value, Value)> {
+        let mut differences = Vec::new();
+        for (encoding, results) in &self.by_encoding {
+            let others = &other.by_encoding[encoding];
+            assert_eq!(results.len(), others.len(), "not the same behaviours in {encoding}");
+            for (name, result) in results.iter().filter(|(name, result)| others.get(*name) != Some(result)) {
+                differences.push((name.clone(), result.clone(), others.get(name).cloned().unwrap_or_default()));
+            }
+        }
+        differences
+    }
+
     /// Fails when the script tries something that nobody compares.
     pub fn check_complete(&self, compared: &[&str]) {
         for (encoding, results) in &self.by_encoding {

@@ -1,6 +1,6 @@
 //! The official JavaScript client and the example's actor, in all encodings.
 
-use growqr_e2e::{Deployment, ENCODINGS, Results, behaviours, node_eval, repository};
+use growqr_e2e::{Deployment, ENCODINGS, Results, behaviours, component, node_eval, repository};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
@@ -104,6 +104,15 @@ fn every_behaviour_that_is_tried_is_compared() {
     let values = kept().into_iter().map(|(name, _)| name).chain(by_encoding().into_iter().map(|(name, _)| name));
     names.extend(values.flat_map(|name| [format!("echo {name}"), format!("echo {name} on a socket")]));
     results().check_complete(&names.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_same_actor_in_javascript_behaves_the_same() {
+    let deployment = Deployment::of(&[]).file("counter", &component("counter-js"));
+    let mut differences = results().differences(&Results::of("counter", &deployment));
+    // A number of JavaScript can't hold more than 53 bits, so the actor is given a BigInt, and gives it back.
+    differences.retain(|(name, ..)| !name.starts_with("echo unsafe"));
+    assert_eq!(differences, []);
 }
 
 #[test]
