@@ -53,6 +53,7 @@ pub(crate) async fn run(inner: &Arc<Inner>) {
             None => WAIT_MAX,
         };
         tokio::select! {
+            biased;
             () = inner.alarm_set.notified() => {}
             () = tokio::time::sleep(wait) => {}
         }

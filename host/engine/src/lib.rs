@@ -16,7 +16,7 @@ mod store;
 
 pub use directory::{ActorPage, ActorRecord};
 pub use socket::SocketSession;
-pub use store::Opener;
+pub use store::{CommitterStart, Opener};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -95,7 +95,12 @@ pub struct EngineStats {
 impl Engine {
     /// Opens storage and makes an engine. Nothing runs before [`Engine::attach`].
     pub fn new(options: EngineOptions) -> Result<Self, StorageError> {
-        let store = Arc::new(Store::open(options.opener)?);
+        Self::with_committer(options, Box::new(growqr_storage::Committer::start))
+    }
+
+    /// An engine whose commits are made by a committer of the caller's choice, as in a simulator.
+    pub fn with_committer(options: EngineOptions, committer: CommitterStart) -> Result<Self, StorageError> {
+        let store = Arc::new(Store::open(options.opener, committer)?);
         let inner = Inner {
             store,
             clock: options.clock,

@@ -91,8 +91,9 @@ impl Inner {
             match *state {
                 State::Retired => continue,
                 State::Running if self.runtime()?.runs(id) => return Ok(()),
-                // It has ended by itself, because a commit of it failed.
-                State::Running | State::Idle => {}
+                // It has ended by itself. What it had submitted is on its way still, and must be there when it is read anew.
+                State::Running => self.settle().await?,
+                State::Idle => {}
             }
             let started = match self.stored(id) {
                 Ok(Some(actor)) if !actor.destroying => self.start(id, &slot, &actor).await,
@@ -101,10 +102,20 @@ impl Inner {
             };
             match started {
                 Ok(()) => *state = State::Running,
-                Err(_) => self.retire(id, &mut state),
+                Err(_) => {
+                    // The hooks before the one that failed may have written.
+                    let settled = self.settle().await;
+                    self.retire(id, &mut state);
+                    settled?;
+                }
             }
             return started;
         }
+    }
+
+    /// Waits until everything that was submitted is durable.
+    async fn settle(&self) -> Result<(), Failure> {
+        self.store.commit(Vec::new()).await.map_err(|_| codes::RESTARTING.failure())
     }
 
     fn retire(&self, id: ActorId, state: &mut State) {
@@ -164,7 +175,8 @@ impl Inner {
     }
 
     pub(crate) async fn stop_all(self: &Arc<Self>, reason: StopReason) {
-        let ids: Vec<ActorId> = self.slots.iter().map(|entry| *entry.key()).collect();
+        let mut ids: Vec<ActorId> = self.slots.iter().map(|entry| *entry.key()).collect();
+        ids.sort_unstable();
         futures::future::join_all(ids.into_iter().map(|id| self.stop(id, None, reason))).await;
     }
 

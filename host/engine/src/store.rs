@@ -14,6 +14,9 @@ pub type Opener = Box<dyn Fn() -> Result<Arc<dyn Storage>, StorageError> + Send 
 /// Waits between two attempts to open storage again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
+/// Starts the committer of storage that was opened.
+pub type CommitterStart = Box<dyn Fn(Arc<dyn Storage>) -> Committer + Send + Sync>;
+
 struct Open {
     storage: Arc<dyn Storage>,
     committer: Committer,
@@ -22,19 +25,20 @@ struct Open {
 /// See the module's documentation. While storage is being opened anew, everything is refused.
 pub struct Store {
     opener: Opener,
+    committer: CommitterStart,
     open: RwLock<Option<Arc<Open>>>,
 }
 
 impl Store {
     /// Opens storage.
-    pub fn open(opener: Opener) -> Result<Self, StorageError> {
-        let open = Self::fresh(&opener)?;
-        Ok(Self { opener, open: RwLock::new(Some(open)) })
+    pub fn open(opener: Opener, committer: CommitterStart) -> Result<Self, StorageError> {
+        let open = Self::fresh(&opener, &committer)?;
+        Ok(Self { opener, committer, open: RwLock::new(Some(open)) })
     }
 
-    fn fresh(opener: &Opener) -> Result<Arc<Open>, StorageError> {
+    fn fresh(opener: &Opener, committer: &CommitterStart) -> Result<Arc<Open>, StorageError> {
         let storage = opener()?;
-        let committer = Committer::start(storage.clone());
+        let committer = committer(storage.clone());
         Ok(Arc::new(Open { storage, committer }))
     }
 
@@ -86,7 +90,7 @@ impl Store {
         drop(old);
         loop {
             let store = self.clone();
-            let opened = tokio::task::spawn_blocking(move || Self::fresh(&store.opener)).await;
+            let opened = tokio::task::spawn_blocking(move || Self::fresh(&store.opener, &store.committer)).await;
             match opened {
                 Ok(Ok(open)) => {
                     *self.open.write() = Some(open);

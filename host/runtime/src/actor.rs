@@ -3,6 +3,7 @@
 //! The core says what to do; here it is done. The task owns the mailbox and the instance; nobody else touches them.
 
 use crate::core::{Core, CoreInput, Finish, Mail, Next, Release, Turn, TurnEnd, refuse};
+use crate::guest::Guest;
 use crate::hub::{Event, Hub};
 use crate::load;
 use crate::outbox::Outbox;
@@ -12,7 +13,7 @@ use crate::surface::tell;
 use crate::view::StateView;
 use crate::waiter::Waiter;
 use futures::FutureExt;
-use growqr_component::{CallReport, Instance};
+use growqr_component::CallReport;
 use growqr_seam::{ActorStart, CommitError, CommitSink, StopReason};
 use growqr_turn::{Identity, LogLevel, LogLine, Scope, ScopeInput};
 use growqr_types::{ActorId, Failure, Generation, TimestampMs, codes, limits};
@@ -224,7 +225,7 @@ struct Driver {
     sink: Arc<dyn CommitSink>,
     view: Arc<StateView>,
     outbox: Outbox,
-    instance: Option<Instance>,
+    instance: Option<Guest>,
     started: Option<oneshot::Sender<Result<(), Failure>>>,
     stop_reason: Option<StopReason>,
     /// A commit has failed.
@@ -450,13 +451,13 @@ impl Driver {
     }
 
     /// Makes an instance. When all slots are taken, idle actors are put to sleep, and it waits a little.
-    async fn instantiate(&self) -> Result<Instance, Failure> {
+    async fn instantiate(&self) -> Result<Guest, Failure> {
         let served = &self.handle.served;
         let mut waited = Duration::ZERO;
         loop {
-            match served.component.instantiate(&served.instance_limits).await {
+            match served.code.instantiate(&served.instance_limits).await {
                 Err(failure) if failure.is(&codes::OVERLOADED) && waited < SLOT_WAIT_MAX => {
-                    self.shared.make_room(served.component.tier());
+                    self.shared.make_room(&served.code);
                     tokio::time::sleep(SLOT_WAIT_STEP).await;
                     waited += SLOT_WAIT_STEP;
                 }

@@ -8,6 +8,7 @@
 
 mod actor;
 pub mod core;
+mod guest;
 mod hub;
 mod load;
 pub mod options;
@@ -20,6 +21,7 @@ mod surface;
 mod view;
 mod waiter;
 
+pub use guest::{Code, NativeGuest};
 pub use runtime::{Runtime, RuntimeInput};
 pub use served::{ActorSettings, Capabilities, EffectService, Served};
 pub use session::RESYNC_EVENT;

@@ -11,7 +11,7 @@ pub fn spawn(session: Arc<Session>, event: Arc<str>, after: Seq, until: Seq) {
     tokio::spawn(async move {
         if !replay(&session, &event, after, until).await {
             // What it missed is gone, or can't be read: the client fetches a snapshot instead.
-            session.send_resync(after);
+            session.send_resync(after, until);
         }
         session.replay_done(&event);
     });

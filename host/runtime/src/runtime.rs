@@ -2,6 +2,7 @@
 
 use crate::actor::{self, ActorHandle, ActorInput};
 use crate::core::{Caller, Mail, refuse};
+use crate::guest::Code;
 use crate::hub::Hub;
 use crate::served::{Capabilities, Served};
 use crate::session::{Handler, Resume, Session, SessionInput};
@@ -10,7 +11,6 @@ use crate::waiter::Waiter;
 use bytes::Bytes;
 use dashmap::DashMap;
 use futures::future::BoxFuture;
-use growqr_component::Tier;
 use growqr_seam::{
     ActorStart, Clock, Delivered, EngineHost, Envelope, NotRunning, Randomness, RuntimeHost, SocketHandler, SocketOpen,
     StopReason,
@@ -185,7 +185,8 @@ impl Shared {
     }
 
     /// Makes room for another instance when few slots are free: actors that were idle longest go to sleep.
-    pub(crate) fn make_room(self: &Arc<Self>, tier: Tier) {
+    pub(crate) fn make_room(self: &Arc<Self>, code: &Code) {
+        let Some(tier) = code.tier() else { return };
         let slots = self.components.tier_slots(tier);
         let reserve = (slots / FREE_SLOTS_SHARE).max(1);
         if self.components.free_slots(tier) >= reserve || self.evicting.swap(true, Ordering::AcqRel) {
@@ -194,7 +195,7 @@ impl Shared {
         let mut idle: Vec<(u64, ActorId, Generation)> = self
             .actors
             .iter()
-            .filter(|entry| entry.served.component.tier() == tier && entry.is_idle())
+            .filter(|entry| entry.served.code.tier() == Some(tier) && entry.is_idle())
             .map(|entry| (entry.last_used(), *entry.key(), entry.generation))
             .collect();
         idle.sort_unstable();
@@ -246,7 +247,7 @@ impl RuntimeHost for Runtime {
                 return Err(paused);
             }
             let served = self.shared.served(&start.name)?;
-            self.shared.make_room(served.component.tier());
+            self.shared.make_room(&served.code);
             let (tell, told) = oneshot::channel();
             let hub = self.shared.hub(id);
             let (handle, mailbox) = ActorHandle::new(&start, served, hub, (self.shared.clock)());

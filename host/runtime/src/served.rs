@@ -1,6 +1,7 @@
 //! What a name of the deployment means: a component with its description, options, limits and settings.
 
 use crate::core::Offer;
+use crate::guest::{Code, NativeGuest};
 use crate::options::{self, ActorLimits, ActorOptions};
 use futures::future::BoxFuture;
 use growqr_component::{Component, Description, InstanceLimits};
@@ -25,7 +26,7 @@ pub struct Served {
     /// Actor name.
     pub name: String,
     /// Its code.
-    pub component: Arc<Component>,
+    pub code: Code,
     /// What the code says about itself.
     pub description: Description,
     pub(crate) options: Arc<ActorOptions>,
@@ -40,6 +41,20 @@ impl Served {
     /// Asks the component about the actor and puts the settings over it.
     pub async fn new(name: &str, component: Arc<Component>, settings: ActorSettings) -> Result<Self, Failure> {
         let description = component.describe(name, settings.config.clone()).await?;
+        Self::with_code(name, Code::Component(component), description, settings)
+    }
+
+    /// An actor whose code is a program of the host.
+    pub fn native(
+        name: &str,
+        native: Arc<dyn NativeGuest>,
+        description: Description,
+        settings: ActorSettings,
+    ) -> Result<Self, Failure> {
+        Self::with_code(name, Code::Native(native), description, settings)
+    }
+
+    fn with_code(name: &str, code: Code, description: Description, settings: ActorSettings) -> Result<Self, Failure> {
         let options = options::merge(&description.options, &settings.options).map_err(|error| {
             codes::COMPONENT_DESCRIBE.with(format!("the options of actor {name:?} are not valid: {error}"))
         })?;
@@ -54,7 +69,7 @@ impl Served {
             InstanceLimits { memory_bytes_max: settings.limits.memory_bytes, ..InstanceLimits::default() };
         Ok(Self {
             name: name.to_owned(),
-            component,
+            code,
             turn_limits: Arc::new(settings.limits.turn(&options)),
             options: Arc::new(options),
             limits: Arc::new(settings.limits),

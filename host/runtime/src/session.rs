@@ -177,14 +177,15 @@ impl Session {
         let Some(Resume::After(after)) = state.resume else { return };
         let (first, last) = self.input.hub.window();
         if after.saturating_add(1) < first || after > last {
-            state.resume = Some(Resume::Now);
-            self.send_resync(after);
+            // From there on nothing is missed, however long the client takes to subscribe.
+            state.resume = Some(Resume::After(last));
+            self.send_resync(after, last);
         }
     }
 
-    /// Tells the client that what it missed is not kept any more.
-    pub(crate) fn send_resync(&self, after: Seq) {
-        let (oldest, latest) = self.input.hub.window();
+    /// Tells the client that what it missed up to `latest` is not kept any more.
+    pub(crate) fn send_resync(&self, after: Seq, latest: Seq) {
+        let (oldest, _) = self.input.hub.window();
         let args = format!(r#"[{{"after":{after},"oldest":{oldest},"latest":{latest}}}]"#);
         let event = Event::new(Some(latest), (self.input.shared.clock)(), RESYNC_EVENT.into(), args.into());
         if let Some(frame) = event.frame(self.input.encoding, true) {

@@ -95,10 +95,16 @@ struct Queue {
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
+    /// Who is woken in place of a thread.
+    hand: Option<Box<dyn Fn() + Send + Sync>>,
     stats: Mutex<CommitStats>,
 }
 
 impl Shared {
+    fn new(hand: Option<Box<dyn Fn() + Send + Sync>>) -> Arc<Self> {
+        Arc::new(Self { queue: Mutex::default(), wake: Condvar::new(), hand, stats: Mutex::default() })
+    }
+
     fn begin_stop(&self) {
         self.queue.lock().stopping = true;
         self.wake.notify_all();
@@ -127,7 +133,7 @@ pub struct Committer {
 impl Committer {
     /// Starts the thread. If the system has no thread to give, every request fails with that error.
     pub fn start(storage: Arc<dyn Storage>) -> Self {
-        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), stats: Mutex::default() });
+        let shared = Shared::new(None);
         let worker = Arc::clone(&shared);
         let spawned = std::thread::Builder::new()
             .name(THREAD_NAME.into())
@@ -139,6 +145,15 @@ impl Committer {
             })
             .ok();
         Self { owner: Arc::new(Owner { shared, thread: Mutex::new(thread) }) }
+    }
+
+    /// A committer without a thread: the caller makes the commits with the second value, when it likes, and `wake` tells it that
+    /// something waits. For simulators.
+    pub fn manual(storage: Arc<dyn Storage>, wake: impl Fn() + Send + Sync + 'static) -> (Self, ManualCommitter) {
+        let shared = Shared::new(Some(Box::new(wake)));
+        let worker = Worker { storage, shared: shared.clone(), spare: Vec::new() };
+        let owner = Owner { shared, thread: Mutex::new(None) };
+        (Self { owner: Arc::new(owner) }, ManualCommitter { worker })
     }
 
     /// Hands a request over. Never waits for the disk.
@@ -164,8 +179,10 @@ impl Committer {
             queue.waiting.push(request);
             let wake = std::mem::take(&mut queue.parked);
             drop(queue);
-            if wake {
-                self.owner.shared.wake.notify_one();
+            match &self.owner.shared.hand {
+                Some(hand) => hand(),
+                None if wake => drop(self.owner.shared.wake.notify_one()),
+                None => {}
             }
             return;
         };
@@ -196,6 +213,37 @@ impl Committer {
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the committer's thread panicked");
         }
+    }
+}
+
+/// Makes the commits of [`Committer::manual`].
+pub struct ManualCommitter {
+    worker: Worker,
+}
+
+/// A group that was committed or failed, and whose requests are not answered yet.
+pub struct Committed<'a> {
+    worker: &'a Worker,
+    group: Vec<CommitRequest>,
+    result: Result<(), StorageError>,
+}
+
+impl ManualCommitter {
+    /// Commits everything that waits, without telling anybody. None when nothing waits.
+    pub fn commit(&self) -> Option<Committed<'_>> {
+        let group = std::mem::take(&mut self.worker.shared.queue.lock().waiting);
+        if group.is_empty() {
+            return None;
+        }
+        let result = self.worker.commit_or_fail(&group);
+        Some(Committed { worker: &self.worker, group, result })
+    }
+}
+
+impl Committed<'_> {
+    /// Answers the requests of the group.
+    pub fn tell(self) {
+        self.worker.answer(self.group, self.result);
     }
 }
 
@@ -237,8 +285,14 @@ impl Worker {
 
     /// Commits a group and answers it.
     fn finish(&self, group: Vec<CommitRequest>) {
+        let result = self.commit_or_fail(&group);
+        self.answer(group, result);
+    }
+
+    /// Commits a group; after a failure everything fails.
+    fn commit_or_fail(&self, group: &[CommitRequest]) -> Result<(), StorageError> {
         let turns = group.len();
-        let result = self.commit(&group);
+        let result = self.commit(group);
         if let Err(error) = &result {
             let mut queue = self.shared.queue.lock();
             if queue.failed.is_none() {
@@ -246,6 +300,11 @@ impl Worker {
                 queue.failed = Some(error.clone());
             }
         }
+        result
+    }
+
+    fn answer(&self, group: Vec<CommitRequest>, result: Result<(), StorageError>) {
+        let turns = group.len();
         self.shared.stats.lock().turns += turns as u64;
         for request in group {
             request.done.tell(result.clone());

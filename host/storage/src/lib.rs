@@ -17,7 +17,7 @@ mod journal_check;
 mod memory;
 mod stats;
 
-pub use committer::{CommitDone, CommitListener, CommitRequest, Committer};
+pub use committer::{CommitDone, CommitListener, CommitRequest, Committed, Committer, ManualCommitter};
 pub use error::StorageError;
 pub use fjall_storage::{FjallOptions, FjallStorage};
 pub use memory::{Fault, Gate, MemoryStorage};

@@ -1,0 +1,57 @@
+//! What runs a turn: an instance of a component, or, in the simulator, a program of the host.
+//!
+//! Invariant: an actor's task does not know which of the two it drives. The call of an instance allocates nothing for the choice.
+
+use futures::future::BoxFuture;
+use growqr_component::{CallReport, Component, Instance, InstanceLimits, Tier};
+use growqr_turn::{Message, Scope};
+use growqr_types::Failure;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A guest that is no component. Simulators bring one.
+pub trait NativeGuest: Send + Sync {
+    /// Runs one turn, like [`Instance::call`].
+    fn call(&self, scope: Scope, message: Message, deadline: Duration) -> BoxFuture<'_, CallReport>;
+}
+
+/// The code of an actor.
+#[derive(Clone)]
+pub enum Code {
+    /// A component.
+    Component(Arc<Component>),
+    /// A program of the host.
+    Native(Arc<dyn NativeGuest>),
+}
+
+impl Code {
+    /// The pool that its instances come from; none when they need none.
+    pub(crate) fn tier(&self) -> Option<Tier> {
+        match self {
+            Self::Component(component) => Some(component.tier()),
+            Self::Native(_) => None,
+        }
+    }
+
+    pub(crate) async fn instantiate(&self, limits: &InstanceLimits) -> Result<Guest, Failure> {
+        match self {
+            Self::Component(component) => component.instantiate(limits).await.map(Guest::Component),
+            Self::Native(native) => Ok(Guest::Native(native.clone())),
+        }
+    }
+}
+
+/// One instance of an actor's code.
+pub(crate) enum Guest {
+    Component(Instance),
+    Native(Arc<dyn NativeGuest>),
+}
+
+impl Guest {
+    pub(crate) async fn call(&mut self, scope: Scope, message: Message, deadline: Duration) -> CallReport {
+        match self {
+            Self::Component(instance) => instance.call(scope, message, deadline).await,
+            Self::Native(native) => native.call(scope, message, deadline).await,
+        }
+    }
+}

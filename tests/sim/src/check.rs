@@ -1,0 +1,76 @@
+//! What must hold in the end, whatever happened.
+
+use crate::client::ACTORS;
+use crate::ledger::{Ended, Ledger};
+use serde_json::Value;
+
+/// Compares what clients know with what the actors' states say. Gives everything that is wrong, or not finished yet.
+pub fn check(ledger: &Ledger, states: &[Value]) -> Vec<String> {
+    let mut wrong = ledger.wrong.clone();
+    let at = |actor: usize, key: String| states[actor].get(&key).and_then(Value::as_str);
+    for (token, operation) in &ledger.operations {
+        let actor = operation.actor;
+        let mut must = |holds: bool, what: &str| {
+            if !holds {
+                wrong.push(format!("{} {token} at actor {actor}, {:?}: {what}", operation.kind, operation.ended));
+            }
+        };
+        let (first, done) = match operation.kind {
+            "add" | "late" => ("t", None),
+            "timer" => ("s", Some("1")),
+            "send" => ("o", Some("1")),
+            _ => ("x", None),
+        };
+        let stored = at(actor, format!("{first}/{token}"));
+        match &operation.ended {
+            Ended::Done(value) => {
+                must(stored == Some(done.unwrap_or(value)), &format!("acknowledged, and the state says {stored:?}"));
+            }
+            Ended::NotDone(_) => {
+                must(stored.is_none(), &format!("it was not to be kept, and the state says {stored:?}"))
+            }
+            Ended::Unknown => {
+                must(stored.is_none_or(|text| text.parse::<u64>().is_ok()), &format!("the state says {stored:?}"));
+            }
+        }
+        let once = stored.map(|_| "1");
+        match operation.kind {
+            "timer" => must(at(actor, format!("f/{token}")) == once, "the timer did not run exactly once"),
+            "send" => {
+                must(at(actor, format!("d/{token}")) == once, "the end of the call did not come exactly once");
+                must(at(actor, format!("bad/{token}")).is_none(), "the call failed");
+                let taken: Vec<_> = (0..ACTORS).filter_map(|actor| at(actor, format!("r/{token}"))).collect();
+                must(taken == Vec::from_iter(once), &format!("the call was taken {taken:?}"));
+            }
+            "fail" => must(stored.is_none(), "a failed turn left a write"),
+            _ => {}
+        }
+    }
+    for ((actor, key), value) in &ledger.read {
+        if at(*actor, key.clone()) != Some(value) {
+            wrong.push(format!("a read of actor {actor} showed {key} as {value}, and it is not so"));
+        }
+    }
+    for ((actor, seq), token) in &ledger.events {
+        if !["t", "f", "r"].iter().any(|first| at(*actor, format!("{first}/{token}")).is_some()) {
+            wrong.push(format!("event {seq} of actor {actor} tells of {token}, which is not so"));
+        }
+    }
+    for (actor, state) in states.iter().enumerate() {
+        let added = state.as_object().map_or(0, |state| state.keys().filter(|key| key.starts_with("t/")).count());
+        let counted = at(actor, "n".to_owned()).and_then(|text| text.parse().ok()).unwrap_or(0);
+        if added != counted {
+            wrong.push(format!("actor {actor} has {added} additions and counted {counted}"));
+        }
+        if at(actor, "created".to_owned()).is_some_and(|count| count != "1") {
+            wrong.push(format!("actor {actor} was created more than once"));
+        }
+        let last = ledger.events.keys().filter(|(of, _)| *of == actor).map(|(_, seq)| *seq).max().unwrap_or(0);
+        for ((client, of), seen) in &ledger.seen {
+            if *of == actor && *seen < last {
+                wrong.push(format!("client {client} of actor {actor} has seen {seen} of {last} events"));
+            }
+        }
+    }
+    wrong
+}
