@@ -24,6 +24,9 @@ pub struct Deployment {
     /// Short addresses: `{"/p": "bench"}` gives plain HTTP and WebSocket clients the actor `bench` with the key `x` at `/p/x`.
     #[serde(default)]
     pub routes: BTreeMap<String, String>,
+    /// Whoever has this token may read the state of every actor at its `/inspector/state`. Without it there is no inspector.
+    #[serde(default)]
+    pub inspector_token: Option<String>,
     /// Live instances at the most; by default as many as the machine's memory mappings allow.
     #[serde(default)]
     pub instances: Option<usize>,

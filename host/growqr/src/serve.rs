@@ -83,6 +83,9 @@ async fn serve(arguments: Arguments, deployment: Deployment) -> Result<()> {
         clock: clock(),
         randomness: randomness(),
     });
+    if let Some(token) = &deployment.inspector_token {
+        runtime.open_inspector(token);
+    }
     deployment::load(&deployment, &components, &runtime).await;
     let listener = listen(arguments.listen)?;
     let address = listener.local_addr().context("the listener has no address")?;

@@ -495,7 +495,7 @@ impl Driver {
             Some(StopReason::Sleep) => {
                 let (mailbox, core) = (&self.mailbox, &self.core);
                 let handle = self.handle.clone();
-                if !self.shared.leave(self.identity.id, &handle, || mailbox.is_empty() && core.wants_mail()) {
+                if !self.shared.leave(self.identity.id, &handle, || mailbox.is_empty() && !core.has_unread()) {
                     self.stop_reason = None;
                     self.instance = None;
                     self.core.resume(self.now());

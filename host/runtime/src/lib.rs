@@ -10,6 +10,7 @@ mod actor;
 pub mod core;
 mod guest;
 mod hub;
+mod inspector;
 mod load;
 pub mod options;
 mod outbox;

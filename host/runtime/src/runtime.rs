@@ -20,8 +20,8 @@ use growqr_types::{ActorId, ConnectionId, Failure, Generation, codes, limits};
 use growqr_wire::Encoding;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -65,6 +65,8 @@ pub struct Shared {
     served: DashMap<String, Result<Arc<Served>, Failure>>,
     failed_starts: Mutex<HashMap<ActorId, (u32, u64)>>,
     evicting: AtomicBool,
+    /// The inspector's token; there is no inspector without one.
+    pub(crate) inspector_token: OnceLock<String>,
 }
 
 /// The runtime. Cheap to clone.
@@ -96,6 +98,7 @@ impl Runtime {
             served: DashMap::new(),
             failed_starts: Mutex::new(HashMap::new()),
             evicting: AtomicBool::new(false),
+            inspector_token: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -103,6 +106,13 @@ impl Runtime {
     /// Serves actors of this name, or says why it can't.
     pub fn serve(&self, name: &str, served: Result<Arc<Served>, Failure>) {
         self.shared.served.insert(name.to_owned(), served);
+    }
+
+    /// Lets whoever has this token read the state of every actor. Once only, before anything is served; an empty token opens nothing.
+    pub fn open_inspector(&self, token: &str) {
+        if !token.is_empty() && self.shared.inspector_token.set(token.to_owned()).is_err() {
+            tracing::error!("the inspector has a token already");
+        }
     }
 
     /// Actors that run.

@@ -5,6 +5,7 @@
 
 use crate::actor::ActorHandle;
 use crate::core::{Caller, Mail, Release, refuse};
+use crate::inspector;
 use crate::runtime::{Refused, Shared, ephemeral, read_params};
 use crate::waiter::Waiter;
 use bytes::Bytes;
@@ -42,6 +43,7 @@ enum Route {
     Health,
     Metadata,
     Banner,
+    InspectedState,
     Unknown,
 }
 
@@ -68,6 +70,7 @@ impl Route {
             "/health" => Self::Health,
             "/metadata" => Self::Metadata,
             "/" => Self::Banner,
+            "/inspector/state" => Self::InspectedState,
             _ => Self::Unknown,
         }
     }
@@ -104,6 +107,10 @@ pub async fn handle(
             with_type(http::StatusCode::OK, "application/json", body.into())
         }
         Route::Banner => text("This is an actor of GrowQR."),
+        Route::InspectedState => match inspector::state(shared, actor, &request).await {
+            Ok(body) => with_type(http::StatusCode::OK, "application/json", body.into()),
+            Err(failure) => at.error(Encoding::Json, &failure),
+        },
         Route::Unknown => {
             let message = format!("Actor route '{}' was not found.", request.uri().path());
             at.error(encoding, &codes::ACTOR_NOT_FOUND.with(message))

@@ -168,6 +168,8 @@ pub struct Core<R> {
     asked_destroy: bool,
     restart_wake: bool,
     stop_deadline: Option<TimestampMs>,
+    /// The last hook before a sleep has run.
+    slept: bool,
 }
 
 /// Everything that a core is made of.
@@ -229,6 +231,7 @@ impl<R> Core<R> {
             asked_destroy: false,
             restart_wake: false,
             stop_deadline: None,
+            slept: false,
             meta,
             stored_meta,
             offer,
@@ -316,6 +319,11 @@ impl<R> Core<R> {
         self.queue.is_empty() && !matches!(self.phase, Phase::Draining | Phase::Exited)
     }
 
+    /// Whether mail was taken that no turn has seen.
+    pub fn has_unread(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Mail came while the actor went to sleep: it wakes again without having been away.
     pub fn resume(&mut self, now: TimestampMs) {
         if self.phase == Phase::Exited && self.start_failure.is_none() {
@@ -323,6 +331,7 @@ impl<R> Core<R> {
             self.wants_sleep = false;
             self.asked_sleep = false;
             self.restart_wake = false;
+            self.slept = false;
             self.last_activity = now;
             self.queue_start_jobs(None, Vec::new());
         }

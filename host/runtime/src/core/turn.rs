@@ -176,11 +176,13 @@ impl<R> Core<R> {
                 }
                 return Some(Step::just(Next::Wait(self.deadlines.first().map(|(at, _)| *at))));
             }
+            Phase::Stopping(_) if self.slept => return self.next_slept(now),
             _ => {}
         }
         // A stop does not wait for the end of a pause.
         let paused = self.paused_until > now && self.phase == Phase::Running;
         if !paused && let Some(job) = self.take_due_timer(now) {
+            self.last_activity = now;
             return self.begin(job, now);
         }
         if paused {
@@ -221,6 +223,22 @@ impl<R> Core<R> {
         let releases = self.fail_deferred(&codes::STOPPED.failure());
         self.urgent.push_back(Job::Sleep);
         Some(Step::releases(releases))
+    }
+
+    /// What the last hook sent is delivered before the actor is gone; an unfinished effect would wake it at once. An actor that wants
+    /// to hear how its effects end is woken for that all the same, so there it is not waited for.
+    fn next_slept(&mut self, now: TimestampMs) -> Option<Step<R>> {
+        if !self.offer.hooks.effect_result {
+            let ended = self.queue.iter().position(|(mail, _)| matches!(mail, Mail::EffectDone { .. }));
+            if let Some((Mail::EffectDone { operation, .. }, _)) = ended.and_then(|at| self.queue.remove(at)) {
+                return Some(self.forget_effect(operation));
+            }
+            if !self.outbox.is_empty() && self.stop_deadline.is_some_and(|deadline| now < deadline) {
+                return Some(Step::just(Next::Wait(self.stop_deadline)));
+            }
+        }
+        self.phase = Phase::Draining;
+        None
     }
 
     fn next_destroying(&mut self, now: TimestampMs) -> Option<Step<R>> {
@@ -540,7 +558,7 @@ impl<R> Core<R> {
                 self.effect_failures.remove(&operation);
                 system.effect_done = Some(operation);
             }
-            Job::Sleep => self.phase = Phase::Draining,
+            Job::Sleep => self.slept = true,
             Job::Destroy => {
                 self.meta.destroyed = true;
                 system.meta = self.offer.hooks.destroy;
@@ -636,10 +654,10 @@ impl<R> Core<R> {
                     system.effect_done = Some(operation);
                 }
             }
-            Job::Sleep => self.phase = Phase::Draining,
+            Job::Sleep => self.slept = true,
             Job::Destroy => self.meta.destroyed = true,
         }
-        if !matches!(self.phase, Phase::Exited | Phase::Draining) && self.offer.hooks.wake {
+        if !matches!(self.phase, Phase::Exited | Phase::Draining) && !self.slept && self.offer.hooks.wake {
             self.restart_wake = true;
         }
         let finish = self.conclude(Effects::default(), self.meta.next_id, system, releases, ephemeral, now);

@@ -42,7 +42,13 @@ fn described(connection: &Connection) -> Result<Value> {
     Ok(state)
 }
 
-#[actor(events("userConnected", "userDisconnected", "directMessage", "connectedFromOnConnect", "connectedFromOnConnectConns"))]
+#[actor(events(
+    "userConnected",
+    "userDisconnected",
+    "directMessage",
+    "connectedFromOnConnect",
+    "connectedFromOnConnectConns"
+))]
 impl ConnStateActor {
     #[on_before_connect]
     fn admit(&self, ctx: &mut Ctx, request: ConnectionRequest) -> Result<User> {

@@ -260,8 +260,7 @@ impl MetadataActor {
 
     #[action]
     fn get_metadata(&mut self, ctx: &mut Ctx) -> Value {
-        let metadata =
-            json!({"name": ctx.identity().name, "tags": self.stored_tags, "region": self.stored_region});
+        let metadata = json!({"name": ctx.identity().name, "tags": self.stored_tags, "region": self.stored_region});
         self.last_metadata = Some(metadata.clone());
         metadata
     }

@@ -25,7 +25,7 @@ use raw::*;
 use schedule::*;
 use sleep::*;
 
-export!(
+growqr_actor_sdk::export!(
     AccessControlActor,
     AccessControlNoQueuesActor,
     AsyncActionActor,
@@ -41,6 +41,7 @@ export!(
     CounterWithLifecycle,
     CounterWithParams,
     CustomTimeoutActor,
+    DefaultTimeoutActor,
     DestroyAbortSignalActor,
     DestroyActor,
     DestroyObserver,
@@ -55,6 +56,7 @@ export!(
     LargePayloadActor,
     LargePayloadConnActor,
     LifecycleObserver,
+    LongTimeoutActor,
     ManyQueueActionParentActor,
     ManyQueueChildActor,
     ManyQueueRunParentActor,
@@ -86,6 +88,7 @@ export!(
     RunWithoutHandler,
     Scheduled,
     ScheduledDb,
+    ShortTimeoutActor,
     Sleep,
     SleepRawWsAddEventListenerClose,
     SleepRawWsAddEventListenerMessage,

@@ -101,7 +101,12 @@ impl Queues {
     }
 
     /// Takes the next message out and answers its sender.
-    pub fn complete<V>(&mut self, ctx: &Ctx<V>, names: &[String], response: impl FnOnce(&Message) -> Value) -> Option<Message> {
+    pub fn complete<V>(
+        &mut self,
+        ctx: &Ctx<V>,
+        names: &[String],
+        response: impl FnOnce(&Message) -> Value,
+    ) -> Option<Message> {
         let message = self.remove(names)?;
         if let Some(reply) = message.reply {
             ctx.answer(reply, Ok(response(&message)));

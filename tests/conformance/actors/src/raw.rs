@@ -17,7 +17,8 @@ fn form_decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let escape = bytes.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let escape =
+            bytes.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
         match (bytes[at], escape) {
             (b'%', Some(byte)) => {
                 out.push(byte);
@@ -33,7 +34,10 @@ fn form_decode(text: &str) -> String {
 
 fn query_values(query: &str) -> Map<String, Value> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(key, value)| (form_decode(key), form_decode(value).into())).collect()
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(key, value)| (form_decode(key), form_decode(value).into()))
+        .collect()
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -104,9 +108,7 @@ impl RawHttpHonoActor {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         match (request.method.as_str(), segments.as_slice()) {
             ("GET", [""]) => Response::json(200, &json!({"message": "Welcome to Hono actor!"})),
-            ("GET", ["users"]) => {
-                Response::json(200, &json!([{"id": 1, "name": "Alice"}, {"id": 2, "name": "Bob"}]))
-            }
+            ("GET", ["users"]) => Response::json(200, &json!([{"id": 1, "name": "Alice"}, {"id": 2, "name": "Bob"}])),
             ("POST", ["users"]) => Response::json(201, &Self::merged(json!(3), &request)?),
             (method, ["users", id]) => {
                 let Ok(id) = id.parse::<i64>() else { return Ok(not_found()) };

@@ -125,7 +125,8 @@ struct ListOptions {
 const KV: &str = "kv/";
 
 fn text_entries(ctx: &Ctx, prefix: &str) -> Vec<(String, String)> {
-    let shown = |(key, value): (String, Vec<u8>)| (key[KV.len()..].to_owned(), String::from_utf8_lossy(&value).into_owned());
+    let shown =
+        |(key, value): (String, Vec<u8>)| (key[KV.len()..].to_owned(), String::from_utf8_lossy(&value).into_owned());
     ctx.scan_all(&format!("{KV}{prefix}")).map(shown).collect()
 }
 
