@@ -46,6 +46,7 @@ pub fn build(arguments: &BuildArguments) -> Result<()> {
     let built = arguments.profile.host()?;
     let host = if arguments.actors_only && built.is_file() { built } else { build_host(arguments.profile)? };
     build_actors(&host)?;
+    build_fixtures(&host)?;
     say(&format!("built: {}", host.display()));
     Ok(())
 }
@@ -74,16 +75,28 @@ pub fn build_for_tests() -> Result<PathBuf> {
 pub fn build_actors(host: &Path) -> Result<()> {
     ensure_wasm_target()?;
     for actor in actor_folders()? {
-        let shown = actor.strip_prefix(root()?).unwrap_or(&actor).display().to_string();
-        say(&format!("building the actor {shown}"));
-        if actor.join("Cargo.toml").is_file() {
-            run(Command::new(host).args(["actor", "build"]).arg(&actor).current_dir(root()?))?;
-        } else {
-            node::install(&actor)?;
-            node::run_script(&actor, "build")?;
-        }
+        build_actor(host, &actor)?;
     }
     Ok(())
+}
+
+fn build_actor(host: &Path, actor: &Path) -> Result<()> {
+    let shown = actor.strip_prefix(root()?).unwrap_or(actor).display().to_string();
+    say(&format!("building the actor {shown}"));
+    if actor.join("Cargo.toml").is_file() {
+        return run(Command::new(host).args(["actor", "build"]).arg(actor).current_dir(root()?));
+    }
+    node::install(actor)?;
+    node::run_script(actor, "build")
+}
+
+/// The folder of the official test-suite's fixture actors.
+const CONFORMANCE: &str = "tests/conformance/actors";
+
+/// Builds the fixture actors of the official test-suite. They are many in one component, which takes a minute.
+pub fn build_fixtures(host: &Path) -> Result<()> {
+    ensure_wasm_target()?;
+    build_actor(host, &root()?.join(CONFORMANCE))
 }
 
 /// The folders of all actors: those in `examples` and `actors/test` that have a `Cargo.toml` or a `package.json`, sorted.

@@ -5,6 +5,7 @@
 //! `cargo`, `npm` and the built `growqr` as processes instead of linking what they link.
 
 mod build;
+mod conformance;
 mod deny;
 mod machine;
 mod node;
@@ -30,6 +31,8 @@ enum Chore {
     Up(up::UpArguments),
     /// Builds the actors and the host.
     Build(build::BuildArguments),
+    /// Serves the fixture actors of the official test-suite, for a harness outside this repository.
+    ConformanceHost(conformance::ConformanceArguments),
     /// Runs every check: format, lints, licences, unit tests, end-to-end tests.
     Test(suite::TestArguments),
 }
@@ -48,6 +51,7 @@ fn chore(chore: Chore) -> Result<()> {
     match chore {
         Chore::Up(arguments) => up::up(&arguments),
         Chore::Build(arguments) => build::build(&arguments),
+        Chore::ConformanceHost(arguments) => conformance::serve(&arguments),
         Chore::Test(arguments) => suite::test(&arguments),
     }
 }

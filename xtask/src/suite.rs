@@ -2,7 +2,7 @@
 //!
 //! Invariant: a check that did not run is in the summary, with the reason.
 
-use crate::build::{build_actors, build_for_tests};
+use crate::build::{build_actors, build_fixtures, build_for_tests};
 use crate::deny::{self, Advisories};
 use crate::machine::{Tool, root};
 use crate::node::ensure_node;
@@ -76,6 +76,7 @@ fn steps(arguments: &TestArguments, lines: &mut Vec<Line>) -> Result<()> {
     step(lines, "host and actors", || {
         let built = build_for_tests()?;
         build_actors(&built)?;
+        build_fixtures(&built)?;
         host = Some(built);
         Ok("built".to_owned())
     })?;

@@ -20,16 +20,37 @@ const LOG_ENTRIES_SHOWN: usize = 60;
 #[derive(Clone)]
 pub struct Deployment {
     actors: Map<String, Value>,
+    settings: Map<String, Value>,
 }
 
 impl Deployment {
     /// The built components of this repository by these names, with default options.
     pub fn of(actors: &[&str]) -> Self {
-        let mut deployment = Self { actors: Map::new() };
+        let mut deployment = Self { actors: Map::new(), settings: Map::new() };
         for actor in actors {
             deployment = deployment.file(actor, &component(actor));
         }
         deployment
+    }
+
+    /// A deployment file of this repository, with the components that it names.
+    pub fn read(file: &Path) -> Self {
+        let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let mut settings: Map<String, Value> = serde_json::from_str(&text).expect("the deployment is a JSON object");
+        let Some(Value::Object(mut actors)) = settings.remove("actors") else { panic!("no actors: {text}") };
+        for actor in actors.values_mut() {
+            let component = actor["component"].as_str().expect("a component");
+            let component = file.parent().expect("a folder").join(component);
+            assert!(component.is_file(), "{} is not built: run `cargo xtask build --actors-only`", component.display());
+            actor["component"] = json!(component);
+        }
+        Self { actors, settings }
+    }
+
+    fn config(&self) -> String {
+        let mut config = self.settings.clone();
+        config.insert("actors".to_owned(), json!(self.actors));
+        Value::Object(config).to_string()
     }
 
     /// One more actor, from this file.
@@ -60,7 +81,7 @@ impl Host {
     /// Starts a host on a free port, with an empty data folder.
     pub fn start(deployment: &Deployment) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let config = json!({ "actors": deployment.actors }).to_string();
+        let config = deployment.config();
         std::fs::write(folder.path().join("rivet.json"), config).expect("the configuration can be written");
         let mut host = Self { folder, process: None, url: String::new(), log: Arc::default(), announced: Vec::new() };
         host.launch("127.0.0.1:0");

@@ -119,10 +119,13 @@ impl<R> Core<R> {
             self.outbox.insert(operation, effect.clone());
             releases.push(Release::Run(operation, effect));
         }
-        // Replies come after the events of the turn, as a Rivet client expects; effects leave at the very end.
+        // Replies come after the events of the turn, as a Rivet client expects. A connection that the turn closes still hears its
+        // reply. Effects leave at the very end.
+        let is_close = |release: &mut Release<R>| matches!(release, Release::Close { .. });
+        let closes: Vec<Release<R>> = releases.extract_if(.., is_close).collect();
         let effects_at =
             releases.iter().position(|release| matches!(release, Release::Run(..))).unwrap_or(releases.len());
-        releases.splice(effects_at..effects_at, replies);
+        releases.splice(effects_at..effects_at, replies.into_iter().chain(closes));
         let must_store = system.meta || effects.destroy;
         self.write_system(system, &mut batch);
         self.wants_destroy |= effects.destroy;

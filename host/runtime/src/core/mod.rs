@@ -241,7 +241,10 @@ impl<R> Core<R> {
         core.timer_due = core.next_timer_due();
         // What the engine has is not known to this instance; it is what the last commit left, which is computed the same way.
         core.alarm = core.wanted_alarm();
-        core.queue_start_jobs(loaded.input, loaded.dead_connections);
+        // A socket that closed while the actor slept is still in the table: who closed it says so in a moment, with code and reason.
+        let mut dead = loaded.dead_connections;
+        dead.retain(|connection| growqr_turn::ConnectionsView::get(&*core.connections, connection.id).is_none());
+        core.queue_start_jobs(loaded.input, dead);
         core
     }
 

@@ -7,8 +7,8 @@ use super::{Caller, Core, Finish, Mail, Next, Pending, Phase, Release, Reply, Tu
 use growqr_seam::{EnvelopeContent, StopReason};
 use growqr_turn::{
     ActionCall, ActorMessage, Answer, Connection, ConnectionKind, ConnectionRequest, EffectResult, Effects,
-    HttpRequest, Message, Outcome, QueueMessage, RequestOutcome, SandboxEvent, SocketEvent, TimerEvent, TimerRecord,
-    Verdict, WakeReason,
+    HttpRequest, Message, Outcome, Outgoing, QueueMessage, RequestOutcome, SandboxEvent, SocketEvent, TimerEvent,
+    TimerRecord, Verdict, WakeReason,
 };
 use growqr_types::{
     ActorId, ConnectionId, Failure, Json, OperationId, ReplyHandle, TimerId, TimestampMs, codes, limits,
@@ -529,7 +529,8 @@ impl<R> Core<R> {
             Job::Queue { message, reply, ephemeral: own, deadline } => {
                 let own = own.map(|connection| connection.id);
                 match outcome(answer) {
-                    Outcome::Deferred if message.waiting => {
+                    // Nobody waits for the end of a message that is only sent, but the same turn can have refused it.
+                    Outcome::Deferred if message.waiting || is_answered(&effects, message.reply) => {
                         let timeout = codes::QUEUE_TIMED_OUT.failure();
                         self.defer(message.reply, Deferred::Value { reply, ephemeral: own, deadline, timeout });
                     }
@@ -799,6 +800,12 @@ fn split(caller: Caller) -> (Option<ConnectionId>, Option<Connection>) {
         Caller::Ephemeral(connection) => (Some(connection.id), Some(connection)),
         Caller::Host => (None, None),
     }
+}
+
+/// Whether the turn itself answers by this handle.
+fn is_answered(effects: &Effects, handle: ReplyHandle) -> bool {
+    let answers = |outgoing: &Outgoing| matches!(outgoing, Outgoing::Answer { reply, .. } if *reply == handle);
+    effects.outgoing.iter().any(answers)
 }
 
 fn outcome(answer: Answer) -> Outcome {
