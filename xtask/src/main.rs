@@ -4,6 +4,7 @@
 //! is skipped in silence. Deliberately absent: libraries of the host. This program is built first on a fresh machine, so it calls
 //! `cargo`, `npm` and the built `growqr` as processes instead of linking what they link.
 
+mod bench;
 mod build;
 mod conformance;
 mod deny;
@@ -33,6 +34,8 @@ enum Chore {
     Build(build::BuildArguments),
     /// Serves the fixture actors of the official test-suite, for a harness outside this repository.
     ConformanceHost(conformance::ConformanceArguments),
+    /// Measures the host and its peers, and writes `docs/performance.md`.
+    Bench(bench::BenchArguments),
     /// Runs every check: format, lints, licences, unit tests, end-to-end tests.
     Test(suite::TestArguments),
 }
@@ -52,6 +55,7 @@ fn chore(chore: Chore) -> Result<()> {
         Chore::Up(arguments) => up::up(&arguments),
         Chore::Build(arguments) => build::build(&arguments),
         Chore::ConformanceHost(arguments) => conformance::serve(&arguments),
+        Chore::Bench(arguments) => bench::bench(&arguments),
         Chore::Test(arguments) => suite::test(&arguments),
     }
 }
