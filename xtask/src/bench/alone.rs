@@ -79,6 +79,9 @@ fn raw_flush(bench: &Bench) -> Result<Vec<Fact>> {
 
 fn empty_call(bench: &Bench) -> Result<Vec<Fact>> {
     let program = bench.places.floor.with_file_name("call_bench");
+    if !program.is_file() {
+        bail!("`call_bench` is only built when the host is built by this command");
+    }
     let (success, text) = capture(Command::new(program).current_dir(crate::machine::root()?))?;
     let wanted = ["instantiate, call, drop", "empty call", "call with state.get and state.set"];
     let mut facts = Vec::new();
