@@ -507,19 +507,13 @@ impl AccessControlNoQueuesActor {
     }
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Default, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SeenRequest {
     has_request: bool,
     request_url: Option<String>,
     request_method: Option<String>,
     request_headers: std::collections::BTreeMap<String, String>,
-}
-
-impl Default for SeenRequest {
-    fn default() -> Self {
-        Self { has_request: false, request_url: None, request_method: None, request_headers: Default::default() }
-    }
 }
 
 impl From<&Request> for SeenRequest {
