@@ -101,15 +101,19 @@ fn memory(scale: &Scale) -> Vec<Cell> {
     vec![
         cell("awake", PLAIN, json!({ "phase": "memory" })),
         cell("awake-socket", PLAIN, json!({ "phase": "memory", "sockets": true })),
-        cell("asleep-socket", ours, json!({ "phase": "memory", "actors": 10_000, "sockets": true, "wake": 300 })),
+        cell(
+            "asleep-socket",
+            ours,
+            json!({ "phase": "memory", "actors": 10_000, "rehearsed": 5000, "sockets": true, "wake": 300 }),
+        ),
         // The peer holds three files for each live object, and never gave memory back: fewer objects, and a longer wait.
         cell(
             "asleep-socket",
             peer,
-            json!({ "phase": "memory", "actors": 2_000, "sockets": true, "wake": 300, "settle_ms": 20_000 }),
+            json!({ "phase": "memory", "actors": 1_000, "rehearsed": 300, "sockets": true, "wake": 300, "settle_ms": 20_000 }),
         ),
         cell("asleep", ours, json!({ "phase": "memory", "actors": 10_000 })),
-        cell("asleep", peer, json!({ "phase": "memory", "actors": 2_000, "settle_ms": evicted })),
+        cell("asleep", peer, json!({ "phase": "memory", "actors": 1_000, "rehearsed": 300, "settle_ms": evicted })),
     ]
 }
 
