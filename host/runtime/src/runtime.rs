@@ -382,7 +382,8 @@ impl RuntimeHost for Runtime {
                     let later = async move { hear_reply.await.unwrap_or_else(|_| Err(codes::STOPPED.failure())) };
                     Ok(Delivered::Deferred(Box::pin(later)))
                 }
-                Err(oneshot::error::TryRecvError::Closed) => Ok(Delivered::Answered(Err(codes::STOPPED.failure()))),
+                // The actor ended between its turn and the answer: asked again, it gives the answer that it has stored.
+                Err(oneshot::error::TryRecvError::Closed) => Err(NotRunning),
             }
         })
     }

@@ -38,7 +38,8 @@ pub fn check(ledger: &Ledger, states: &[Value]) -> Vec<String> {
             "timer" => must(at(actor, format!("f/{token}")) == once, "the timer did not run exactly once"),
             "send" => {
                 must(at(actor, format!("d/{token}")) == once, "the end of the call did not come exactly once");
-                must(at(actor, format!("bad/{token}")).is_none(), "the call failed");
+                let bad = at(actor, format!("bad/{token}"));
+                must(bad.is_none(), &format!("the call failed: {bad:?}"));
                 let taken: Vec<_> = (0..ACTORS).filter_map(|actor| at(actor, format!("r/{token}"))).collect();
                 must(taken == Vec::from_iter(once), &format!("the call was taken {taken:?}"));
             }
