@@ -197,6 +197,41 @@ const behaviours = {
 		two.socket.close();
 		return [one.got, two.got, sent];
 	},
+	async a_call_that_meets_a_sleep_is_answered_all_the_same() {
+		const handle = everything("races");
+		const results = await Promise.all(Array.from({ length: 60 }, (_, index) => (index % 3 === 0 ? handle.sleepNow() : handle.setValue(index)).then(() => "done", failure)));
+		return [...new Set(results.map((result) => JSON.stringify(result)))];
+	},
+	async state_survives_sleep_and_connections_stay() {
+		const handle = everything("sleep");
+		const connection = handle.connect();
+		const heard = [];
+		connection.on("note", (value) => heard.push(value));
+		await connection.setValue("kept");
+		await connection.countConnection();
+		const before = await handle.counts();
+		await handle.sleepNow();
+		await until("the sleep", async () => (await everything("sleep").counts()).sleeps > before.sleeps);
+		await handle.broadcast("note", ["after the sleep"]);
+		await until("the event", () => heard.length > 0);
+		const result = [await handle.value(), connection.connStatus, heard, await connection.countConnection(), (await handle.counts()).creates];
+		await connection.dispose();
+		return result;
+	},
+	async timers_fire_in_order_also_after_a_sleep() {
+		const handle = everything("timers");
+		const now = Date.now();
+		await handle.timerAt(now + 600, "second");
+		await handle.timerAt(now + 200, "first");
+		const cancelled = await handle.timerAt(now + 5000, "never");
+		const gone = [await handle.cancelTimer(cancelled), await handle.cancelTimer(cancelled)];
+		await handle.sleepNow();
+		const ran = await until("the timers", async () => {
+			const ran = await handle.ran();
+			return ran.length === 2 && ran;
+		});
+		return [gone, ran.map(({ label, due, at }) => [label, at >= due]), (await handle.timers()).length];
+	},
 	async messages_between_actors_come_in_order() {
 		const to = `${args.run}${encoding}receiver`;
 		const handle = everything("sender");

@@ -40,6 +40,9 @@ behaviours! { results;
     raw_sockets_count_their_messages_and_reach_each_other => [
         ["hello", "1", "2", "broadcast:x", "to all"], ["hello", "broadcast:x", "to all"], 2
     ],
+    a_call_that_meets_a_sleep_is_answered_all_the_same => ["\"done\""],
+    state_survives_sleep_and_connections_stay => ["kept", "connected", ["after the sleep"], 2, 1],
+    timers_fire_in_order_also_after_a_sleep => [[true, false], [["first", true], ["second", true]], 0],
     messages_between_actors_come_in_order => [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
     a_failed_action_keeps_nothing_unless_it_says_so => [{"error": "user.forgotten"}, 1, {"error": "user.kept"}, 3],
     bytes_from_an_actor_are_bytes_at_the_client => [true, 8],

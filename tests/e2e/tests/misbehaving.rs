@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// How long a turn may take in these tests.
 const TURN_TIMEOUT: &str = "500ms";
 /// The hooks in which the component panics when it is told to, one actor name for each.
-const HOOKS: [&str; 14] = [
+const HOOKS: [&str; 15] = [
     "describe",
     "on-create",
     "on-wake",
@@ -16,6 +16,7 @@ const HOOKS: [&str; 14] = [
     "on-subscribe",
     "on-queue-message",
     "on-request",
+    "on-socket",
     "on-message",
     "on-timer",
     "on-effect-result",
@@ -104,6 +105,19 @@ fn a_flood_of_log_lines_is_cut_and_is_no_error() {
 }
 
 #[test]
+fn an_actor_that_crashes_again_and_again_is_paused_and_comes_back() {
+    let (_host, mut script) = start();
+    let results: Vec<Value> =
+        (0..20).map(|_| action(&mut script, "misbehaving", "again", "panic", json!([]))).collect();
+    assert_eq!(results[0], failure("actor.crashed"));
+    assert!(results.iter().any(|result| result["error"] == "actor.crash_backoff"), "never paused: {results:?}");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(40);
+    while action(&mut script, "misbehaving", "again", "ok", json!([])) != json!("ok") {
+        assert!(std::time::Instant::now() < end, "the actor did not come back");
+    }
+}
+
+#[test]
 fn a_panic_in_any_hook_fails_alone() {
     let (host, mut script) = start();
     let ok = json!("ok");
@@ -119,6 +133,7 @@ fn a_panic_in_any_hook_fails_alone() {
         ("on-subscribe", json!({ "do": "subscribe" }), crashed.clone()),
         ("on-queue-message", json!({ "do": "queue" }), crashed.clone()),
         ("on-request", json!({ "do": "request" }), Value::Null),
+        ("on-socket", json!({ "do": "socket" }), json!([1011, "actor.crashed"])),
         ("on-message", json!({ "action": "sendToSelf" }), Value::Null),
         ("on-timer", json!({ "action": "setTimer", "args": [1] }), Value::Null),
         ("on-effect-result", json!({ "action": "callSelf" }), Value::Null),
