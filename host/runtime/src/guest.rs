@@ -35,7 +35,9 @@ impl Code {
 
     pub(crate) async fn instantiate(&self, limits: &InstanceLimits) -> Result<Guest, Failure> {
         match self {
-            Self::Component(component) => component.instantiate(limits).await.map(Guest::Component),
+            Self::Component(component) => {
+                component.instantiate(limits).await.map(|instance| Guest::Component(Box::new(instance)))
+            }
             Self::Native(native) => Ok(Guest::Native(native.clone())),
         }
     }
@@ -43,7 +45,7 @@ impl Code {
 
 /// One instance of an actor's code.
 pub(crate) enum Guest {
-    Component(Instance),
+    Component(Box<Instance>),
     Native(Arc<dyn NativeGuest>),
 }
 

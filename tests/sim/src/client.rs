@@ -79,7 +79,7 @@ pub async fn caller(engine: &Engine, ledger: &SharedLedger, counter: &Counter, n
         ledger.lock().operations.insert(token.clone(), Operation { actor, kind, ended: Ended::Unknown });
         let ended = call(engine, actor, kind, json!([token, extra])).await;
         if kind == "fail" && ended != Ended::Unknown {
-            counter.hit(if delay % 2 == 0 { Fault::GuestCrashed } else { Fault::TurnFailed });
+            counter.hit(if delay.is_multiple_of(2) { Fault::GuestCrashed } else { Fault::TurnFailed });
         }
         if let Some(operation) = ledger.lock().operations.get_mut(&token) {
             operation.ended = ended;

@@ -132,7 +132,7 @@ async fn action(scope: &mut Scope, name: &str, token: &str, extra: Option<&Value
         "take" => {
             count(scope, &format!("r/{token}")).await?;
             announce(scope, token)?;
-            if scope.random_number() % 3 == 0 {
+            if scope.random_number().is_multiple_of(3) {
                 let payload = json!({ "token": token, "reply": reply }).to_string();
                 scope.timer_set(Schedule::After(30), "taken".to_owned(), payload)?;
                 return Ok(Outcome::Deferred);
