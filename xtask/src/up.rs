@@ -42,7 +42,7 @@ pub fn up(arguments: &UpArguments) -> Result<()> {
 }
 
 fn serve(arguments: &UpArguments, host: &Path, node: &Path) -> Result<()> {
-    say(&format!("starting the host with {CONFIG}; its data is in ./{}", arguments.data_dir));
+    say(&format!("starting the host with {CONFIG}; its data is in {}", arguments.data_dir));
     let mut child = Command::new(host)
         .args(["serve", "--listen", &arguments.listen, "--data-dir", &arguments.data_dir, "--config", CONFIG])
         .current_dir(root()?)
