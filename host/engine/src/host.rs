@@ -86,6 +86,10 @@ impl EngineHost for HostHandle {
             let inner = self.inner().ok_or_else(|| codes::RESTARTING.failure())?;
             let made = inner.find_or_make(&namespace, &name, key, input)?;
             inner.durable(made.actor).await?;
+            // A creation that failed at once has left nothing to wait for.
+            if inner.stored(made.actor)?.is_none() {
+                return Err(codes::COMMIT_FAILED.failure());
+            }
             Ok(made)
         })
     }

@@ -124,6 +124,11 @@ impl Inner {
     }
 
     async fn start(self: &Arc<Self>, id: ActorId, slot: &Slot, actor: &StoredActor) -> Result<(), Failure> {
+        if self.store.failed().is_some() {
+            // What can be read now may lack a commit that failed and is on disk all the same. The actor starts from what is there when
+            // storage has been opened anew.
+            return Err(codes::RESTARTING.failure());
+        }
         let read = |key: Bytes| self.store.get(Space::Directory, &key).map_err(|error| unreadable(&error));
         let stored = read(record::generation_key(id))?.and_then(|bytes| record::read_u32(&bytes)).unwrap_or(0);
         let generation: Generation = stored.saturating_add(1);

@@ -221,9 +221,9 @@ const behaviours = {
 	async timers_fire_in_order_also_after_a_sleep() {
 		const handle = everything("timers");
 		const now = Date.now();
-		await handle.timerAt(now + 600, "second");
-		await handle.timerAt(now + 200, "first");
-		const cancelled = await handle.timerAt(now + 5000, "never");
+		await handle.timerAt(now + 2500, "second");
+		await handle.timerAt(now + 1500, "first");
+		const cancelled = await handle.timerAt(now + 9000, "never");
 		const gone = [await handle.cancelTimer(cancelled), await handle.cancelTimer(cancelled)];
 		await handle.sleepNow();
 		const ran = await until("the timers", async () => {

@@ -41,7 +41,14 @@ pub fn check(ledger: &Ledger, states: &[Value]) -> Vec<String> {
                 let bad = at(actor, format!("bad/{token}"));
                 must(bad.is_none(), &format!("the call failed: {bad:?}"));
                 let taken: Vec<_> = (0..ACTORS).filter_map(|actor| at(actor, format!("r/{token}"))).collect();
-                must(taken == Vec::from_iter(once), &format!("the call was taken {taken:?}"));
+                let operations: Vec<_> = states[actor]
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .filter(|(key, value)| key.starts_with("op/") && value.as_str() == Some(token))
+                    .map(|(key, _)| key)
+                    .collect();
+                must(taken == Vec::from_iter(once), &format!("the call {operations:?} was taken {taken:?}"));
             }
             "fail" => must(stored.is_none(), "a failed turn left a write"),
             _ => {}
