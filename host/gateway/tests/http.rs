@@ -4,13 +4,18 @@
 
 mod support;
 
+use growqr_gateway::Shortcut;
 use support::{Host, KNOWN};
 
 /// Sends a request at the root and again below the prefix. Every part of `expected` must be in the answer's head or body.
 async fn check(name: &str, head: &str, body: &str, status: u16, expected: &[&str]) {
     let known = KNOWN.to_string();
     for prefix in ["", "/api/rivet"] {
-        let host = Host::start().await;
+        let host = Host::with(|options| {
+            options.shortcuts =
+                vec![Shortcut { prefix: "/p".into(), namespace: "default".into(), actor: "echo".into() }];
+        })
+        .await;
         let head = head.replace("{known}", &known);
         let (method, rest) = head.split_once(' ').unwrap();
         let (target, headers) = rest.split_once('\n').unwrap_or((rest, ""));
@@ -32,6 +37,21 @@ async fn check(name: &str, head: &str, body: &str, status: u16, expected: &[&str
 }
 
 const CREATE: &str = "rvt-namespace=default&rvt-method=getOrCreate&rvt-runner=default";
+
+#[tokio::test]
+async fn an_actor_is_addressed_by_a_short_address() {
+    let cases: &[(&str, &str, u16, &[&str])] = &[
+        ("the_key_is_the_next_segment", "POST /p/ada", 200, &[r#""path":"/request""#, r#""key":"ada""#]),
+        ("path_and_query_follow", "GET /p/ada/x/y?z=1", 200, &[r#""path":"/request/x/y?z=1""#]),
+        ("the_key_is_percent_decoded", "GET /p/a%2Fb", 200, &[r#""key":"a\\/b""#]),
+        ("a_key_is_needed", "GET /p/", 404, &["api.not_found"]),
+        ("another_prefix_is_not_meant", "GET /pp/ada", 404, &["api.not_found"]),
+        ("broken_percent_encoding_is_refused", "GET /p/%zz", 400, &["guard.query_invalid_percent_encoding"]),
+    ];
+    for (name, head, status, expected) in cases {
+        check(name, head, "", *status, expected).await;
+    }
+}
 
 #[tokio::test]
 async fn an_actor_is_addressed_by_a_query() {
