@@ -27,6 +27,9 @@ pub struct Deployment {
     /// Whoever has this token may read the state of every actor at its `/inspector/state`. Without it there is no inspector.
     #[serde(default)]
     pub inspector_token: Option<String>,
+    /// Stand-ins for memory and sandbox, for writing and testing actors. Nothing that they hold is durable.
+    #[serde(default)]
+    pub doubles: bool,
     /// Live instances at the most; by default as many as the machine's memory mappings allow.
     #[serde(default)]
     pub instances: Option<usize>,

@@ -79,7 +79,11 @@ async fn serve(arguments: Arguments, deployment: Deployment) -> Result<()> {
     let runtime = Runtime::new(RuntimeInput {
         engine: engine.host(),
         components: components.clone(),
-        capabilities: Capabilities::default(),
+        capabilities: if deployment.doubles {
+            growqr_runtime::doubles::capabilities()
+        } else {
+            Capabilities::default()
+        },
         clock: clock(),
         randomness: randomness(),
     });

@@ -8,6 +8,7 @@
 
 mod actor;
 pub mod core;
+pub mod doubles;
 mod guest;
 mod hub;
 mod inspector;

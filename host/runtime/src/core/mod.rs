@@ -10,14 +10,18 @@
 mod batch;
 mod connections;
 mod deferred;
+mod envelope;
+mod job;
 mod mail;
 pub mod record;
 mod schedule;
+mod settle;
 mod turn;
 
 pub use connections::Connections;
 pub use mail::{Caller, Mail, Release, Reply, Turn};
-pub use turn::{Step, TurnEnd, refuse};
+pub use settle::TurnEnd;
+pub use turn::{Step, refuse};
 
 use crate::options::{ActorLimits, ActorOptions};
 use deferred::Deferred;
@@ -135,8 +139,8 @@ pub struct Core<R> {
     stored_meta: Option<Meta>,
     connections: Arc<Connections>,
     queue: VecDeque<(Mail<R>, TimestampMs)>,
-    urgent: VecDeque<turn::Job<R>>,
-    current: Option<turn::Job<R>>,
+    urgent: VecDeque<job::Job<R>>,
+    current: Option<job::Job<R>>,
     pending: VecDeque<Pending<R>>,
     next_ticket: u64,
     next_handle: u32,
@@ -251,15 +255,15 @@ impl<R> Core<R> {
     fn queue_start_jobs(&mut self, input: Option<String>, dead: Vec<growqr_turn::Connection>) {
         let reason = if self.meta.created { WakeReason::Woken } else { WakeReason::Created };
         if !self.meta.created {
-            self.urgent.push_back(turn::Job::Create(input));
+            self.urgent.push_back(job::Job::Create(input));
         } else if self.meta.state_version != self.offer.state_version {
-            self.urgent.push_back(turn::Job::Migrate(self.meta.state_version, self.offer.state_version));
+            self.urgent.push_back(job::Job::Migrate(self.meta.state_version, self.offer.state_version));
         }
         if self.offer.hooks.wake {
-            self.urgent.push_back(turn::Job::Wake(reason));
+            self.urgent.push_back(job::Job::Wake(reason));
         }
-        self.urgent.extend(dead.into_iter().map(turn::Job::Disconnect));
-        self.urgent.push_back(turn::Job::Started);
+        self.urgent.extend(dead.into_iter().map(job::Job::Disconnect));
+        self.urgent.push_back(job::Job::Started);
     }
 
     /// The effects that were unfinished when the actor was started; the driver runs them again.
@@ -385,7 +389,7 @@ impl<R> Core<R> {
         }
         releases.extend(self.fail_deferred(deferred));
         for job in self.urgent.drain(..) {
-            if let turn::Job::Connect { reply, .. } = job {
+            if let job::Job::Connect { reply, .. } = job {
                 releases.push(Release::Reply(reply, Reply::Accepted(Err(deferred.clone()))));
             }
         }

@@ -1,6 +1,6 @@
 //! Timers, the alarm that the engine keeps, and sleep for lack of work.
 
-use super::turn::Job;
+use super::job::Job;
 use super::{Core, Phase};
 use growqr_turn::TimerRecord;
 use growqr_types::{Failure, TimerId, TimestampMs};
