@@ -58,6 +58,12 @@ impl Deployment {
         self.with(actor, json!({ "component": file }))
     }
 
+    /// Sets a field of the deployment beside its actors.
+    pub fn setting(mut self, name: &str, value: Value) -> Self {
+        self.settings.insert(name.to_owned(), value);
+        self
+    }
+
     /// Sets fields of one actor's entry in `rivet.json`.
     pub fn with(mut self, actor: &str, fields: Value) -> Self {
         let entry = self.actors.entry(actor).or_insert_with(|| json!({}));

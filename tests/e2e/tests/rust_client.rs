@@ -33,6 +33,22 @@ async fn the_rust_client_calls_connects_and_hears_events() {
     }
 }
 
+#[tokio::test]
+async fn an_actor_can_be_tried_against_stand_ins_for_memory_and_sandbox() {
+    for (doubles, memory, sandbox) in
+        [(false, "memory.not_available", "sandbox.not_available"), (true, "available", "available")]
+    {
+        let host = Host::start(&Deployment::of(&["misbehaving"]).setting("doubles", json!(doubles)));
+        let client = client(&host, EncodingKind::Json);
+        let options = GetOrCreateOptions::default();
+        let handle =
+            client.get_or_create("misbehaving", key(EncodingKind::Json, "doubles"), options).expect("a handle");
+        let call = |name: &'static str| within(name, handle.action(name, vec![]));
+        assert_eq!(call("useMemory").await.expect("a reply"), json!(memory));
+        assert_eq!(call("useSandbox").await.expect("a reply"), json!(sandbox));
+    }
+}
+
 async fn actions(host: &Host, encoding: EncodingKind) {
     let client = client(host, encoding);
     let handle =
