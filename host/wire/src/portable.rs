@@ -68,19 +68,28 @@ impl Rewriter<'_, '_> {
             }
         }
         self.reader = start;
-        self.list(depth)
+        let first_is_text = self.reader.peek() == Some(b'"');
+        let (first, count) = self.list(depth)?;
+        // A tag that became text can make a pair look like a tag.
+        if count == 2 && !first_is_text && self.out.get(first..).is_some_and(|first| first.starts_with("\"$")) {
+            self.out.insert(first + 1, '$');
+        }
+        Ok(())
     }
 
-    /// The items of an array after its bracket, in which they lie at `depth + 1`.
-    fn list(&mut self, depth: usize) -> Result<(), ValueError> {
+    /// The items of an array after its bracket, in which they lie at `depth + 1`. Gives where the first was written, and how many.
+    fn list(&mut self, depth: usize) -> Result<(usize, usize), ValueError> {
         self.out.push('[');
+        let first = self.out.len();
+        let mut count = 0;
         let mut more = !self.reader.take(b']');
         while more {
             self.item(depth + 1)?;
+            count += 1;
             more = self.next_item(b']')?;
         }
         self.out.push(']');
-        Ok(())
+        Ok((first, count))
     }
 
     fn next_item(&mut self, close: u8) -> Result<bool, ValueError> {

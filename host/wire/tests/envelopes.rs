@@ -187,6 +187,7 @@ fn a_json_client_gets_what_it_can_read_in_place_of_tags_that_it_does_not_know() 
         (r#"["$Map",[]]"#, "[]"),
         (r#"["$CborTag",[86,["$Uint8Array","AAAA"]]]"#, r#"["$Uint8Array","AAAA"]"#),
         (r#"["$CborTag",[1,["$Number","NaN"]]]"#, "null"),
+        (r#"[["$CborTag",[260,"$"]],null]"#, r#"["$$",null]"#),
         (r#"[["$Set",[["$Date",0]]],["$BigInt","5"]]"#, r#"[["$Set",["1970-01-01T00:00:00.000Z"]],["$BigInt","5"]]"#),
     ];
     for (output, json) in cases {
