@@ -1,0 +1,1 @@
+//! The REST interface for threads, messages, actors and events.

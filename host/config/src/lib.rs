@@ -1,0 +1,1 @@
+//! The host's configuration: one struct, from a file and the environment.

@@ -1,0 +1,1 @@
+//! Carries what actors made durable into Postgres, once and in order.
