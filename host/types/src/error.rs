@@ -176,6 +176,22 @@ codes! {
     /// No sandbox in this deployment.
     SANDBOX_NOT_AVAILABLE = "sandbox"."not_available", 503, "No sandbox is configured in this deployment.";
 
+    /// Nobody says who asks.
+    TOKEN_MISSING = "auth"."token_missing", 401, "Sign in first.";
+    /// The token is refused. Deliberately without a reason: whoever tries tokens learns nothing; the log says why.
+    TOKEN_INVALID = "auth"."token_invalid", 401, "The token is not valid.";
+    /// The token was valid once.
+    TOKEN_EXPIRED = "auth"."token_expired", 401, "The token has expired.";
+    /// The token will be valid later: the clocks differ.
+    TOKEN_EARLY = "auth"."token_not_yet_valid", 401, "The token is not valid yet.";
+    /// A socket was open for longer than its token allows, and no newer token came.
+    SESSION_EXPIRED = "auth"."session_expired", 401, "The session was not refreshed in time.";
+    /// The session was ended by an operator.
+    SESSION_REVOKED = "auth"."session_revoked", 401, "The session was revoked.";
+    /// A socket was to be refreshed with the token of somebody else, or of another session.
+    SESSION_MISMATCH = "auth"."session_mismatch", 403, "The token belongs to another session.";
+    /// Tokens can't be checked now: the key server or the database is away, and nothing that was fetched before helps.
+    AUTH_UNAVAILABLE = "auth"."unavailable", 503, "Tokens can't be checked now; try again later.";
     /// Not allowed.
     FORBIDDEN = "auth"."forbidden", 403, "Forbidden.";
 

@@ -18,6 +18,8 @@ pub const RAW_BODY_BYTES_MAX: usize = 20 << 20;
 pub const RAW_FRAME_BYTES_MAX: usize = 32 << 20;
 /// Bytes of all headers of a request together with its request line.
 pub const HEADER_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a token that says who asks.
+pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 /// Nesting of a client's value.
 pub const VALUE_DEPTH_MAX: usize = 64;
 /// Bytes of a value after it was transcoded between CBOR and JSON text, which can be larger than what the client sent.
@@ -67,6 +69,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 
 const _: () = assert!(INCOMING_MESSAGE_BYTES_MAX <= MAILBOX_BYTES_MAX);
+const _: () = assert!(TOKEN_BYTES_MAX <= HEADER_BYTES_MAX);
 const _: () = assert!(INPUT_BYTES_MAX <= VALUE_BYTES_MAX);
 const _: () = assert!(OUTGOING_MESSAGE_BYTES_MAX <= VALUE_BYTES_MAX);
 const _: () = assert!(RAW_FRAME_BYTES_MAX <= MAILBOX_BYTES_MAX);
