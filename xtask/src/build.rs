@@ -99,9 +99,16 @@ pub fn build_fixtures(host: &Path) -> Result<()> {
     build_actor(host, &root()?.join(CONFORMANCE))
 }
 
-/// The folders of all actors: those in `examples` and `actors/test` that have a `Cargo.toml` or a `package.json`, sorted.
+/// The actors of the product, which the deployment file at the root names.
+const PRODUCT: [&str; 1] = ["actors/grow-agent"];
+
+/// The folders of all actors: the product's, and those in `examples` and `actors/test` that have a `Cargo.toml` or a `package.json`,
+/// sorted.
 fn actor_folders() -> Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
+    for actor in PRODUCT {
+        folders.push(root()?.join(actor));
+    }
     for parent in ["examples", "actors/test"] {
         let parent = root()?.join(parent);
         for entry in std::fs::read_dir(&parent).with_context(|| format!("can't read {}", parent.display()))? {

@@ -31,3 +31,8 @@ fn check(folder: &str) {
 fn the_counter_is_a_component() {
     check("examples/counter");
 }
+
+#[test]
+fn the_grow_agent_is_a_component() {
+    check("actors/grow-agent");
+}

@@ -10,10 +10,10 @@ pub fn repository() -> PathBuf {
 
 /// The built component of an actor of this repository; says how to build it when it is not there.
 pub fn component(actor: &str) -> PathBuf {
-    let folders = [repository().join("examples").join(actor), repository().join("actors/test").join(actor)];
+    let folders = ["examples", "actors/test", "actors"].map(|folder| repository().join(folder).join(actor));
     let folder = folders.iter().find(|folder| folder.is_dir());
     let folder = folder.unwrap_or_else(|| panic!("no actor is called {actor}"));
-    let file = folder.join("dist").join(actor).with_extension("wasm");
+    let file = folder.join("dist").join(actor.replace('-', "_")).with_extension("wasm");
     assert!(file.is_file(), "{} is not built: run `cargo xtask build --actors-only`", file.display());
     file
 }
