@@ -176,6 +176,13 @@ codes! {
     /// No sandbox in this deployment.
     SANDBOX_NOT_AVAILABLE = "sandbox"."not_available", 503, "No sandbox is configured in this deployment.";
 
+    /// The database can't be reached, or is not ready yet.
+    DATABASE_UNAVAILABLE = "database"."unavailable", 503, "The database can't be reached; try again later.";
+    /// The database took too long.
+    DATABASE_TIMEOUT = "database"."timeout", 504, "The database took too long.";
+    /// Too much waits for the database; the call did not run.
+    MIRROR_FULL = "mirror"."full", 503, "Too much waits to be written to the database; try again later.";
+
     /// Nobody says who asks.
     TOKEN_MISSING = "auth"."token_missing", 401, "Sign in first.";
     /// The token is refused. Deliberately without a reason: whoever tries tokens learns nothing; the log says why.
