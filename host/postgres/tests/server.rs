@@ -1,4 +1,5 @@
 //! A private server: made, stopped, killed, left over, and refused.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use growqr_postgres::{Database, DatabaseOptions, Readiness, Search, Server, ServerError, ServerOptions, ServerState};
 use sqlx::{ConnectOptions, Connection, Executor};

@@ -1,4 +1,5 @@
 //! The tables of users and of operators' tokens, on a real database.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use growqr_postgres::operator_tokens::{self, NewToken};
 use growqr_postgres::testing::TestDatabase;
