@@ -395,7 +395,8 @@ pub(crate) fn read_params(text: Option<&str>) -> (Option<Arc<str>>, Option<Resum
     if growqr_wire::check_json(text).is_err() || text.len() > limits::INCOMING_MESSAGE_BYTES_MAX {
         return (None, None);
     }
-    if !text.contains("\"token\"") && !text.contains("\"after\"") {
+    // A name may be spelled with escapes, so that text with an escape is always looked into.
+    if !text.contains('\\') && !text.contains("\"token\"") && !text.contains("\"after\"") {
         return (Some(text.into()), None);
     }
     let Ok(mut value) = serde_json::from_str::<serde_json::Value>(text) else { return (None, None) };
