@@ -160,7 +160,7 @@ impl Engine {
     }
 }
 
-fn read_cursor(text: &str) -> Option<(TimestampMs, ActorId)> {
+pub(crate) fn read_cursor(text: &str) -> Option<(TimestampMs, ActorId)> {
     let (created, id) = text.split_once('-')?;
     Some((created.parse().ok()?, id.parse().ok()?))
 }

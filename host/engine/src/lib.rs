@@ -8,6 +8,8 @@
 
 mod alarms;
 mod directory;
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod live;
 mod record;

@@ -12,6 +12,8 @@
 mod backend;
 mod body;
 mod budget;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod link;
 mod outbox;

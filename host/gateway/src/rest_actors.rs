@@ -19,10 +19,14 @@ const PAGE_ACTORS_MAX: usize = 1000;
 /// Ids in one question.
 const IDS_MAX: usize = 32;
 
+/// Parameters of a question for actors.
+pub(crate) const LIST_PARAMETERS: [&str; 8] =
+    ["namespace", "actor_ids", "actor_id", "name", "key", "include_destroyed", "limit", "cursor"];
+
 /// An actor that a client wants made.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct New {
+pub(crate) struct New {
     name: String,
     key: Option<String>,
     input: Option<String>,
@@ -48,7 +52,7 @@ enum CrashPolicy {
 struct Nothing {}
 
 impl New {
-    fn read(body: &[u8]) -> Result<(String, Option<ActorKey>, Option<Bytes>), Failure> {
+    pub(crate) fn read(body: &[u8]) -> Result<(String, Option<ActorKey>, Option<Bytes>), Failure> {
         let new: Self = fields(body)?;
         if new.name.is_empty() {
             return Err(codes::VALIDATION.with("name is empty."));
@@ -87,8 +91,7 @@ pub(crate) async fn get_or_create<B: Backend>(shared: &Shared<B>, query: &str, b
 
 /// `GET /actors`.
 pub(crate) async fn list<B: Backend>(shared: &Shared<B>, query: &str) -> Result<Value, Failure> {
-    let known = ["namespace", "actor_ids", "actor_id", "name", "key", "include_destroyed", "limit", "cursor"];
-    let parameters = Parameters::read(query, &known)?;
+    let parameters = Parameters::read(query, &LIST_PARAMETERS)?;
     let namespace = checked_namespace(shared, &parameters).await?;
     let destroyed = match parameters.one("include_destroyed")? {
         None | Some("false") => false,
@@ -173,13 +176,13 @@ async fn checked_namespace<B: Backend>(shared: &Shared<B>, parameters: &Paramete
     Ok(namespace.to_owned())
 }
 
-fn limit(parameters: &Parameters) -> Result<usize, Failure> {
+pub(crate) fn limit(parameters: &Parameters) -> Result<usize, Failure> {
     let Some(text) = parameters.one("limit")? else { return Ok(PAGE_ACTORS) };
     let limit = text.parse().ok().filter(|limit| (1..=PAGE_ACTORS_MAX).contains(limit));
     limit.ok_or_else(|| codes::VALIDATION.with(format!("limit is between 1 and {PAGE_ACTORS_MAX}.")))
 }
 
-fn ids(parameters: &Parameters) -> Result<Vec<ActorId>, Failure> {
+pub(crate) fn ids(parameters: &Parameters) -> Result<Vec<ActorId>, Failure> {
     let joined = parameters.all("actor_ids").flat_map(|ids| ids.split(',')).filter(|id| !id.is_empty());
     let ids: Result<Vec<ActorId>, _> = joined.chain(parameters.all("actor_id")).map(str::parse).collect();
     let ids = ids.map_err(|_| codes::API_BAD_REQUEST.with("An actor id is not valid."))?;

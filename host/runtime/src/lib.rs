@@ -9,6 +9,8 @@
 mod actor;
 pub mod core;
 pub mod doubles;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guest;
 mod hub;
 mod inspector;

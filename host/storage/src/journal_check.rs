@@ -113,7 +113,7 @@ fn is_zero(bytes: &[u8]) -> bool {
 }
 
 /// Where the whole commits end, and what follows.
-fn judge(bytes: &[u8]) -> (usize, Finding) {
+pub(crate) fn judge(bytes: &[u8]) -> (usize, Finding) {
     let mut end = 0;
     while let Some(batch) = Batch::find(&bytes[end..], &mut bytes.len()).filter(Batch::is_whole) {
         end += batch.length;

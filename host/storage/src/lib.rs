@@ -12,6 +12,8 @@ mod committer;
 mod error;
 mod fjall_storage;
 mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod journal_check;
 mod memory;
