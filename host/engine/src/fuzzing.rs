@@ -1,7 +1,11 @@
-//! The directory's decoders, for the fuzzer in `tests/fuzz`. No part of the public interface.
+//! The directory's decoders, for the fuzzer and the test of kept formats in `tests/fuzz`. No part of the public interface.
+
+pub use crate::record::{
+    StoredActor, actor_key, alarm_key, alarm_of_key, generation_key, id_key, input_key, list_key, name_key,
+    read_alarm_key, read_list_key, read_u32, read_u64,
+};
 
 use crate::directory::read_cursor;
-use crate::record::{StoredActor, alarm_key, read_alarm_key, read_list_key, read_u32, read_u64};
 
 /// Reads bytes as each of the directory's records and keys, and says what they are. Panics when one changes on its way.
 pub fn record(bytes: &[u8]) -> String {
