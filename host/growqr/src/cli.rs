@@ -1,6 +1,6 @@
 //! The commands. Data goes to stdout, talk to stderr; an error ends with a hint when one is known.
 
-use crate::{actor, serve};
+use crate::{actor, configured, serve};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -19,10 +19,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the actors of a deployment in the foreground
-    Serve(serve::Arguments),
+    Serve(configured::Arguments),
     /// For authors: make, build and look at actors
     #[command(subcommand)]
     Actor(actor::Command),
+    /// Check and describe the configuration
+    #[command(subcommand)]
+    Config(configured::Command),
     #[command(name = COMPILE_COMMAND, hide = true)]
     CompileComponent {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -33,8 +36,9 @@ enum Command {
 /// Runs the command line.
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Serve(arguments) => serve::run(arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Actor(command) => actor::run(command),
+        Command::Config(command) => configured::run(command),
         Command::CompileComponent { arguments } => return growqr_component::run_compiler_child(arguments),
     };
     match result {

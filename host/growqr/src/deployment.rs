@@ -1,8 +1,8 @@
 //! Loads the components of a deployment. One that can't be loaded is named with what is wrong, and the others run.
 
-use crate::config::{Actor, Deployment};
 use bytes::Bytes;
 use growqr_component::{Component, ComponentLimits, Engine};
+use growqr_config::{Actor, Configuration};
 use growqr_runtime::{ActorSettings, Runtime, Served};
 use growqr_types::{Failure, Json, codes};
 use std::collections::{BTreeMap, HashMap};
@@ -12,13 +12,13 @@ use std::sync::Arc;
 type Loaded = Result<Arc<Component>, Failure>;
 
 /// Loads every component once and serves every actor.
-pub async fn load(deployment: &Deployment, engine: &Engine, runtime: &Runtime) {
-    let mut files: Vec<&PathBuf> = deployment.actors.values().map(|actor| &actor.component).collect();
+pub async fn load(configuration: &Configuration, engine: &Engine, runtime: &Runtime) {
+    let mut files: Vec<&PathBuf> = configuration.actors.values().map(|actor| &actor.component).collect();
     files.sort();
     files.dedup();
     let loads = files.into_iter().map(|file| async move { (file.clone(), load_file(engine, file).await) });
     let components: HashMap<PathBuf, Loaded> = futures::future::join_all(loads).await.into_iter().collect();
-    for (name, actor) in &deployment.actors {
+    for (name, actor) in &configuration.actors {
         let served = match &components[&actor.component] {
             Ok(component) => serve(name, actor, component.clone()).await,
             Err(failure) => Err(failure.clone()),

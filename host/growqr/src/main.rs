@@ -5,7 +5,7 @@
 
 mod actor;
 mod cli;
-mod config;
+mod configured;
 mod deployment;
 mod serve;
 

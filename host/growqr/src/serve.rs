@@ -1,10 +1,11 @@
 //! `growqr serve`: opens the data folder, loads the components, and serves until it is told to stop.
 
 use crate::cli::COMPILE_COMMAND;
-use crate::config::Deployment;
+use crate::configured::Arguments;
 use crate::deployment;
 use anyhow::{Context, Result};
 use growqr_component::CompilerCommand;
+use growqr_config::Configuration;
 use growqr_engine::{Engine, EngineOptions};
 use growqr_gateway::{Gateway, GatewayOptions, Shortcut};
 use growqr_runtime::{Capabilities, Runtime, RuntimeInput};
@@ -13,7 +14,6 @@ use growqr_storage::{FjallOptions, FjallStorage, Storage};
 use rand::Rng;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
@@ -25,26 +25,10 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 4096;
 
-/// Arguments of the command.
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// Address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6420")]
-    listen: SocketAddr,
-    /// Folder for everything that the host keeps on disk
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    data_dir: PathBuf,
-    /// The deployment; `rivet.json` in the current folder if none is named
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// What is logged to stderr, for example `info` or `growqr_runtime=debug`
-    #[arg(long, value_name = "FILTER", env = "GROWQR_LOG", default_value = "info,fjall=warn,lsm_tree=warn")]
-    log: String,
-}
-
 /// Runs the command.
-pub fn run(arguments: Arguments) -> Result<()> {
-    let filter = EnvFilter::try_new(&arguments.log).context("--log is not a valid filter")?;
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let configuration = arguments.read()?;
+    let filter = EnvFilter::try_new(&configuration.logs.filter).context("--log is not a valid filter")?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -52,10 +36,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
         .with_target(false)
         .with_ansi(colours)
         .init();
-    let deployment = Deployment::read(arguments.config.as_deref())?;
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let result = runtime.block_on(serve(arguments, deployment));
+    let result = runtime.block_on(serve(configuration));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
@@ -70,37 +53,33 @@ fn raise_open_files() {
     }
 }
 
-async fn serve(arguments: Arguments, deployment: Deployment) -> Result<()> {
+async fn serve(configuration: Configuration) -> Result<()> {
     let stop = stop_signal()?;
-    std::fs::create_dir_all(&arguments.data_dir)
-        .with_context(|| format!("can't make the data folder {}", arguments.data_dir.display()))?;
-    let engine = open_engine(&arguments.data_dir, &deployment)?;
-    let components = open_components(&arguments.data_dir, &deployment)?;
+    std::fs::create_dir_all(&configuration.data_dir)
+        .with_context(|| format!("can't make the data folder {}", configuration.data_dir.display()))?;
+    let engine = open_engine(&configuration)?;
+    let components = open_components(&configuration)?;
     let runtime = Runtime::new(RuntimeInput {
         engine: engine.host(),
         components: components.clone(),
-        capabilities: if deployment.doubles {
-            growqr_runtime::doubles::capabilities()
-        } else {
-            Capabilities::default()
-        },
+        capabilities: capabilities(&configuration),
         clock: clock(),
         randomness: randomness(),
     });
-    if let Some(token) = &deployment.inspector_token {
-        runtime.open_inspector(token);
+    if let Some(token) = &configuration.inspector_token {
+        runtime.open_inspector(token.expose());
     }
-    deployment::load(&deployment, &components, &runtime).await;
-    let listener = listen(arguments.listen)?;
+    deployment::load(&configuration, &components, &runtime).await;
+    let listener = listen(configuration.listen)?;
     let address = listener.local_addr().context("the listener has no address")?;
     engine.attach(Arc::new(runtime));
     let background = tokio::spawn({
         let engine = engine.clone();
         async move { engine.run().await }
     });
-    let gateway = Gateway::new(engine.clone(), gateway_options(&deployment));
+    let gateway = Gateway::new(engine.clone(), gateway_options(&configuration));
     println!("{}", serde_json::json!({ "listening": format!("http://{address}") }));
-    tracing::info!(%address, actors = deployment.actors.len(), "ready");
+    tracing::info!(%address, actors = configuration.actors.len(), "ready");
     let served = gateway.serve(listener, stop).await;
     tracing::info!("stopping");
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, engine.shutdown()).await.is_err() {
@@ -110,8 +89,8 @@ async fn serve(arguments: Arguments, deployment: Deployment) -> Result<()> {
     served.context("the gateway failed")
 }
 
-fn open_engine(data_dir: &Path, deployment: &Deployment) -> Result<Engine> {
-    let folder = data_dir.to_owned();
+fn open_engine(configuration: &Configuration) -> Result<Engine> {
+    let folder = configuration.data_dir.clone();
     let opener = Box::new(move || {
         FjallStorage::open(&folder, FjallOptions::default()).map(|storage| Arc::new(storage) as Arc<dyn Storage>)
     });
@@ -119,33 +98,37 @@ fn open_engine(data_dir: &Path, deployment: &Deployment) -> Result<Engine> {
         opener,
         clock: clock(),
         randomness: randomness(),
-        namespaces: deployment.namespaces.clone(),
-        namespaces_on_request: deployment.namespaces_on_request,
-        names: deployment.actors.keys().cloned().collect(),
+        namespaces: configuration.namespaces.clone(),
+        namespaces_on_request: configuration.namespaces_on_request,
+        names: configuration.actors.keys().cloned().collect(),
         region: "default".to_owned(),
     })?;
     Ok(engine)
 }
 
-fn open_components(data_dir: &Path, deployment: &Deployment) -> Result<growqr_component::Engine> {
+fn open_components(configuration: &Configuration) -> Result<growqr_component::Engine> {
     growqr_component::Engine::new(growqr_component::EngineOptions {
-        slots: deployment.instances,
+        slots: configuration.instances,
         runtime_slots: None,
-        cache_dir: data_dir.join("components"),
+        cache_dir: configuration.data_dir.join("components"),
         compiler: CompilerCommand::this_program([COMPILE_COMMAND.into()])?,
     })
     .context("the WebAssembly engine can't be started")
 }
 
-fn gateway_options(deployment: &Deployment) -> GatewayOptions {
+fn capabilities(configuration: &Configuration) -> Capabilities {
+    if configuration.doubles { growqr_runtime::doubles::capabilities() } else { Capabilities::default() }
+}
+
+fn gateway_options(configuration: &Configuration) -> GatewayOptions {
     // The first namespace is the one that short addresses mean.
-    let namespace = deployment.namespaces.first().cloned().unwrap_or_default();
+    let namespace = configuration.namespaces.first().cloned().unwrap_or_default();
     let shortcut = |(prefix, actor): (&String, &String)| Shortcut {
         prefix: prefix.clone(),
         namespace: namespace.clone(),
         actor: actor.clone(),
     };
-    GatewayOptions { shortcuts: deployment.routes.iter().map(shortcut).collect(), ..GatewayOptions::default() }
+    GatewayOptions { shortcuts: configuration.routes.iter().map(shortcut).collect(), ..GatewayOptions::default() }
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {

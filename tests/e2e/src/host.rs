@@ -24,9 +24,12 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// The built components of this repository by these names, with default options.
+    /// The built components of this repository by these names, with default options. Identity and database are switched off;
+    /// [`Self::setting`] brings them back.
     pub fn of(actors: &[&str]) -> Self {
-        let mut deployment = Self { actors: Map::new(), settings: Map::new() };
+        let mut deployment = Self { actors: Map::new(), settings: Map::new() }
+            .setting("identity", json!("off"))
+            .setting("database", json!("off"));
         for actor in actors {
             deployment = deployment.file(actor, &component(actor));
         }
