@@ -2,6 +2,8 @@
 //
 // The options are those of the phase (each reads them by name below), of the driver (`driver`, `url`, `prefix` or `actor`), and
 // `pids`: the processes of the server, whose memory and processor time are counted with those of their children.
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 import { driver, within } from "./drivers.mjs";
 import { machineBusy, processorTime, residentKiB } from "./process.mjs";
 
@@ -41,6 +43,25 @@ async function spread(count, workers, work) {
 		while (next < count) await work(next++);
 	};
 	await Promise.all(Array.from({ length: Math.min(workers, count) }, worker));
+}
+
+/** The interval of the timers of actors that misbehave. */
+const TICK_MS = 10;
+
+/** Starts the process that has actors misbehave; `tell` gives what it answers. */
+function misbehaviour() {
+	const all = { ...options, phase: "misbehave", driver: "official", actor: "misbehaving", run };
+	const child = spawn(process.execPath, ["client.mjs", JSON.stringify(all)], { stdio: ["pipe", "pipe", "inherit"] });
+	const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+	return {
+		async tell(command) {
+			child.stdin.write(`${command}\n`);
+			const { value } = await within(lines.next(), `an answer to "${command}"`, 60_000);
+			const answer = JSON.parse(value);
+			if (answer.ok === false) throw new Error(answer.error);
+			return answer;
+		},
+	};
 }
 
 const phases = {
@@ -161,6 +182,97 @@ const phases = {
 		const open = connections.filter((connection) => connection.isOpen()).length;
 		const woken = wake > 0 ? { wake: summary(ms), gone, right, open } : {};
 		return { before_kib: before, after_kib: after, kib_each: (after - before) / actors, idle_percent: idlePercent, ...woken };
+	},
+
+	/** What actors that behave feel of a hundred that do not: quiet and loud windows in turns. The bad ones' client is a process of its own. */
+	async neighbours({ actors = 16, pace_ms = 5, rounds = 6, window_ms = 2500, settle_ms = 500 }) {
+		const connections = [];
+		for (let i = 0; i < actors; i++) connections.push(await within(server.open(nameOf("good", i)), "a connection"));
+		const watch = async (durationMs) => {
+			const ms = [];
+			const end = performance.now() + durationMs;
+			const one = async (connection) => {
+				while (performance.now() < end) {
+					const start = performance.now();
+					await within(connection.increment(1), "an increment");
+					ms.push(performance.now() - start);
+					await sleep(pace_ms * (0.5 + Math.random()));
+				}
+			};
+			await Promise.all(connections.map(one));
+			return ms;
+		};
+		await watch(window_ms);
+		const bad = misbehaviour();
+		const windows = { quiet: [], loud: [] };
+		for (let round = 0; round < rounds; round++) {
+			windows.quiet.push(summary(await watch(window_ms)));
+			await bad.tell("start");
+			await sleep(settle_ms);
+			windows.loud.push(summary(await watch(window_ms)));
+			await bad.tell("stop");
+			await sleep(settle_ms);
+		}
+		const counts = await bad.tell("end");
+		const median = (kind, field) => {
+			const sorted = windows[kind].map((window) => window[field]).sort((a, b) => a - b);
+			return (sorted[Math.floor((sorted.length - 1) / 2)] + sorted[Math.ceil((sorted.length - 1) / 2)]) / 2;
+		};
+		const figures = {};
+		for (const field of ["p50_ms", "p99_ms"]) {
+			figures[`quiet_${field}`] = median("quiet", field);
+			figures[`loud_${field}`] = median("loud", field);
+			figures[`ratio_${field}`] = median("loud", field) / median("quiet", field);
+		}
+		return { ...figures, bad: counts, windows };
+	},
+
+	/** A hundred actors that misbehave between "start" and "stop" on the standard input; the answer to "end" is what came of it. */
+	async misbehave({ of_each = 25, pause_ms = 20, bad_kinds }) {
+		const kinds = [
+			["spin", []],
+			["allocate", []],
+			["eventFlood", []],
+			["tickEvery", [TICK_MS]],
+		].filter(([kind]) => bad_kinds?.includes(kind) ?? true);
+		const counts = {};
+		let [loud, workers] = [false, []];
+		const note = (kind, outcome) => {
+			counts[kind] ??= {};
+			counts[kind][outcome] = (counts[kind][outcome] ?? 0) + 1;
+		};
+		const work = async (action, args, name) => {
+			while (loud) {
+				const outcome = await server.call(name, action, ...args).then(
+					() => "done",
+					(error) => `${error.group}.${error.code}`,
+				);
+				note(action, outcome);
+				// The timer ticks by itself.
+				await sleep(action === "tickEvery" ? 500 : pause_ms);
+			}
+			// The next quiet window is to be quiet.
+			if (action === "tickEvery") counts.ticks = (counts.ticks ?? 0) + (await server.call(name, action, 0));
+		};
+		const commands = {
+			async start() {
+				loud = true;
+				workers = kinds.flatMap(([action, args]) =>
+					Array.from({ length: of_each }, (_, i) => work(action, args, nameOf("bad", action, i))),
+				);
+			},
+			async stop() {
+				loud = false;
+				await Promise.all(workers);
+			},
+			async end() {},
+		};
+		for await (const line of createInterface({ input: process.stdin })) {
+			await commands[line]();
+			if (line === "end") break;
+			console.log(JSON.stringify({ did: line }));
+		}
+		return counts;
 	},
 
 	/** `bursts` times `flight` increments sent at once on one socket. */

@@ -111,6 +111,7 @@ async function officialDriver({ url, actor = "counter" }) {
 
 	return {
 		open,
+		call: (name, action, ...args) => call(handle(name), action, ...args),
 		increment: (name, by) => call(handle(name), "increment", by),
 		get: (name) => call(handle(name), "getCount"),
 		broadcast: (name, payload) => call(handle(name), "broadcastPing", payload),

@@ -2,6 +2,7 @@
 
 use crate::bindings::AgentPre;
 use crate::describe::{self, Description};
+use crate::computing::Unfinished;
 use crate::engine::Inner;
 use crate::instance::{Instance, detail};
 use crate::store::{InstanceLimits, StoreData, new_store};
@@ -10,6 +11,7 @@ use growqr_types::{Failure, Json, codes};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 use wasmtime::component::Component as Compiled;
 
 /// A component, ready to be instantiated. It keeps its engine alive.
@@ -70,13 +72,34 @@ impl Component {
     }
 
     /// Asks the component in a scratch instance what it says about an actor.
-    pub async fn describe(&self, actor: &str, config: Arc<BTreeMap<String, Json>>) -> Result<Description, Failure> {
-        let _place = self.engine.scratch().await?;
-        describe::run(self, actor, config).await
+    pub async fn describe(
+        self: &Arc<Self>,
+        actor: &str,
+        config: Arc<BTreeMap<String, Json>>,
+    ) -> Result<Description, Failure> {
+        let place = self.engine.scratch().await?;
+        let (component, actor) = (self.clone(), actor.to_owned());
+        let work = async move {
+            let _place = place;
+            describe::run(&component, &actor, config).await
+        };
+        let until = Instant::now() + describe::DESCRIBE_TIMEOUT;
+        self.engine.computing.run(work, until).await.unwrap_or_else(|_| Err(describe::late()))
     }
 
     /// Makes an instance. Fails with `actor.overloaded` when no slot is free.
     pub async fn instantiate(self: &Arc<Self>, limits: &InstanceLimits) -> Result<Instance, Failure> {
+        let (component, limits) = (self.clone(), limits.clone());
+        let until = Instant::now() + limits.instantiate_timeout;
+        match self.engine.computing.run(async move { component.instantiate_here(&limits).await }, until).await {
+            Ok(made) => made,
+            Err(Unfinished::Late) => Err(codes::START_FAILED.with("the instance took too long to start")),
+            Err(Unfinished::Stopped) => Err(codes::RESTARTING.failure()),
+        }
+    }
+
+    async fn instantiate_here(self: &Arc<Self>, limits: &InstanceLimits) -> Result<Instance, Failure> {
+        let _running = self.engine.ticker.running();
         let tier = self.engine.tier(self.tier);
         let slot = tier.slot()?;
         let mut store = new_store(&tier.engine, limits).map_err(|error| start_failed(&error))?;

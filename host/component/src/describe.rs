@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use wasmtime::Trap;
 
 /// How long `describe` may take.
-const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Actions, events, queues or required features of one actor.
 const DESCRIPTION_NAMES_MAX: usize = 1024;
 /// Bytes of the name of an action, an event, a queue or a feature.
@@ -123,6 +123,7 @@ pub(crate) async fn run(
     actor: &str,
     config: Arc<BTreeMap<String, Json>>,
 ) -> Result<Description, Failure> {
+    let _running = component.engine.ticker.running();
     let limits = InstanceLimits::default();
     let engine = &component.engine.tier(component.tier()).engine;
     let mut store = new_store(engine, &limits).map_err(|error| refused(&detail(&error)))?;
@@ -146,13 +147,22 @@ fn refused(problem: &str) -> Failure {
     codes::COMPONENT_DESCRIBE.with(format!("describe: {problem}"))
 }
 
+/// It did not come to its end.
+pub(crate) fn late() -> Failure {
+    refused(&too_long())
+}
+
+fn too_long() -> String {
+    format!("it took longer than {} s", DESCRIBE_TIMEOUT.as_secs())
+}
+
 /// What went wrong, in words for the author.
 fn cause(error: &wasmtime::Error) -> String {
     if let Some(TurnFailure(failure)) = error.downcast_ref::<TurnFailure>() {
         return failure.message.clone();
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => format!("it took longer than {} s", DESCRIBE_TIMEOUT.as_secs()),
+        Some(Trap::Interrupt) => too_long(),
         _ => detail(error),
     }
 }

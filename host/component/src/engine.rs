@@ -4,15 +4,15 @@ use crate::accept::{self, ComponentLimits};
 use crate::bindings::Agent;
 use crate::compile::{Compiler, CompilerCommand};
 use crate::component::Component;
+use crate::computing::Computing;
 use crate::store::StoreData;
+use crate::ticker::Ticker;
 use crate::tier::Tier;
 use anyhow::Context;
 use bytes::Bytes;
 use growqr_types::{Failure, codes};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{HasSelf, Linker};
 
@@ -45,8 +45,6 @@ const MAPPINGS_PER_RUNTIME_SLOT: usize = 14;
 const MAPPINGS_RESERVED: usize = 5_000;
 /// What Linux allows unless it was told otherwise; taken when the setting can't be read.
 const MAPPINGS_DEFAULT: usize = 65_530;
-/// How often a guest that computes is looked at.
-const TICK: Duration = Duration::from_millis(10);
 
 /// The place where engines and stores are made. Cheap to clone.
 #[derive(Clone)]
@@ -58,8 +56,8 @@ pub(crate) struct Inner {
     tiers: [TierEngine; 2],
     compiler: Compiler,
     scratch: Arc<Semaphore>,
-    /// Ends the ticker when it is dropped.
-    _ticker: Sender<()>,
+    pub(crate) computing: Computing,
+    pub(crate) ticker: Ticker,
 }
 
 pub(crate) struct TierEngine {
@@ -95,15 +93,12 @@ impl Engine {
         let slots = options.slots.unwrap_or_else(|| default_slots(mappings_max())).clamp(1, SLOTS_MAX);
         let runtime = options.runtime_slots.unwrap_or(slots / STANDARD_PER_RUNTIME).clamp(1, RUNTIME_SLOTS_MAX);
         let tiers = [TierEngine::new(Tier::Standard, slots)?, TierEngine::new(Tier::Runtime, runtime)?];
-        let (ticker, stop) = channel();
         let engines = [tiers[0].engine.clone(), tiers[1].engine.clone()];
-        std::thread::Builder::new()
-            .name("growqr-epoch".to_owned())
-            .spawn(move || tick(&engines, &stop))
-            .context("the ticker thread can't be started")?;
+        let ticker = Ticker::start(move || engines.iter().for_each(wasmtime::Engine::increment_epoch))?;
         let compiler = Compiler::new(options.cache_dir, options.compiler)?;
         let scratch = Arc::new(Semaphore::new(SCRATCH_SLOTS));
-        Ok(Self { inner: Arc::new(Inner { tiers, compiler, scratch, _ticker: ticker }) })
+        let computing = Computing::new()?;
+        Ok(Self { inner: Arc::new(Inner { tiers, compiler, scratch, computing, ticker }) })
     }
 
     /// Live instances of the standard tier at the most.
@@ -119,6 +114,16 @@ impl Engine {
     /// Instances that could be made now in a tier.
     pub fn free_slots(&self, tier: Tier) -> usize {
         self.inner.tier(tier).free.available_permits()
+    }
+
+    /// Guests that can compute beyond a tick at a time; the others wait for their turn.
+    pub fn computing_places(&self) -> usize {
+        self.inner.computing.places()
+    }
+
+    /// Turns, and other work of guests, that computed beyond a tick so far.
+    pub fn long_computations(&self) -> u64 {
+        self.inner.computing.moved()
     }
 
     /// Checks a component, compiles it in a limited child or takes it from the cache, links it, and gives it ready to be instantiated.
@@ -155,14 +160,6 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
         tracing::error!(%error, "a blocking task of the component engine failed");
         codes::INTERNAL.failure()
     })
-}
-
-fn tick(engines: &[wasmtime::Engine; 2], stop: &Receiver<()>) {
-    while stop.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-        for engine in engines {
-            engine.increment_epoch();
-        }
-    }
 }
 
 fn mappings_max() -> usize {

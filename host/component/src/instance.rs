@@ -2,6 +2,7 @@
 
 use crate::bindings::Agent;
 use crate::component::Component;
+use crate::computing::Unfinished;
 use crate::store::{EPOCH_TICKS, InstanceLimits, StoreData};
 use crate::{convert, describe, output};
 use growqr_turn::{Answer, Message, Scope, TurnFailure};
@@ -77,12 +78,39 @@ impl Instance {
         self.usable
     }
 
-    /// Runs one turn. `deadline` bounds it in wall time, host calls included. Dropping the future costs the instance and nothing else.
+    /// Runs one turn, like [`Instance::call`], and lets it go on in a place for long computations when it computes for long. The instance
+    /// comes back if it can take another call.
+    pub async fn turn(
+        self: Box<Self>,
+        scope: Scope,
+        message: Message,
+        deadline: Duration,
+    ) -> (Option<Box<Self>>, CallReport) {
+        let late = late_code(&message);
+        let engine = self.component.engine.clone();
+        let until = Instant::now() + deadline;
+        let mut instance = self;
+        let work = async move {
+            let report = instance.call(scope, message, deadline).await;
+            // To give back the memory of one that can't be used again is work, too.
+            (report.usable.then_some(instance), report)
+        };
+        let (code, detail) = match engine.computing.run(work, until).await {
+            Ok(ended) => return ended,
+            Err(Unfinished::Late) => (late, format!("the turn did not end at its {deadline:?}")),
+            Err(Unfinished::Stopped) => (&codes::STOPPED, "the host stops".to_owned()),
+        };
+        let scope = describe::no_actor("", Arc::default());
+        (None, CallReport { result: Err(code.failure().into()), scope, usable: false, detail: Some(detail) })
+    }
+
+    /// Runs one turn where the caller is. `deadline` bounds it in wall time, host calls included. Dropping the future costs the instance and nothing else.
     pub async fn call(&mut self, scope: Scope, message: Message, deadline: Duration) -> CallReport {
         if !self.usable {
             let detail = Some("the instance was used again after a turn that did not end well".to_owned());
             return CallReport { result: Err(codes::CRASHED.failure().into()), scope, usable: false, detail };
         }
+        let _running = self.component.engine.ticker.running();
         // Until the call has ended well, nothing else may run in this instance.
         self.usable = false;
         let late = late_code(&message);
@@ -103,7 +131,7 @@ impl Instance {
                 let detail = detail(&error);
                 (Err(failure(&error, refused, late)), Some(detail))
             }
-            None => (Err(late.failure().into()), Some(format!("a host call took the turn over its {deadline:?}"))),
+            None => (Err(late.failure().into()), Some(format!("host calls or waiting for a processor took the turn over its {deadline:?}"))),
         };
         // A turn has begun, so its scope is there; an empty one would only lose the turn's log.
         let scope = self.store.data_mut().end().unwrap_or_else(|| describe::no_actor("", Arc::default()));

@@ -14,6 +14,7 @@ mod cache;
 mod child;
 mod compile;
 mod component;
+mod computing;
 mod convert;
 mod describe;
 mod engine;
@@ -22,6 +23,7 @@ mod inspect;
 mod instance;
 mod output;
 mod store;
+mod ticker;
 mod tier;
 mod walk;
 

@@ -1,5 +1,6 @@
 //! The data of a store: the turn that runs in it, and the bounds of what the guest may take.
 
+use crate::computing::note_tick;
 use growqr_turn::{Scope, TurnFailure};
 use growqr_types::codes;
 use std::time::{Duration, Instant};
@@ -182,9 +183,10 @@ pub(crate) fn new_store(engine: &wasmtime::Engine, limits: &InstanceLimits) -> w
     store.set_hostcall_fuel(limits.transfer_bytes_max);
     store.set_max_component_handles(limits.handles_max);
     store.set_epoch_deadline(EPOCH_TICKS);
-    // A guest that computes gives its worker back every tick, so that it can't hold up others, and ends at its deadline. Tokio's own
-    // yield lets the worker look at timers and sockets first; a plain wake would keep the queue from ever being empty.
+    // A guest that computes gives its thread back every tick, so that it can't hold up others, and ends at its deadline. Tokio's own
+    // yield lets the thread look at timers and sockets first; a plain wake would keep the queue from ever being empty.
     store.epoch_deadline_callback(|store| {
+        note_tick();
         let over = Instant::now() >= store.data().deadline;
         Ok(if over {
             UpdateDeadline::Interrupt

@@ -371,7 +371,7 @@ impl Driver {
 
     async fn turn(&mut self, turn: Turn) {
         let Turn { message, read_only, timeout } = turn;
-        let mut instance = match self.instance.take() {
+        let instance = match self.instance.take() {
             Some(instance) => instance,
             None => match self.instantiate().await {
                 Ok(instance) => instance,
@@ -383,12 +383,12 @@ impl Driver {
             },
         };
         let scope = self.scope(read_only);
-        let report = {
-            let mut call = std::pin::pin!(instance.call(scope, message, timeout));
+        let (instance, report) = {
+            let mut call = std::pin::pin!(instance.turn(scope, message, timeout));
             loop {
                 tokio::select! {
                     biased;
-                    report = &mut call => break report,
+                    ended = &mut call => break ended,
                     // What earlier turns have to say leaves while this one runs.
                     Some((ticket, result)) = self.commit_ends.recv() => {
                         self.lost |= result.is_err();
@@ -403,7 +403,7 @@ impl Driver {
         let end = self.end_of(report).await;
         let finish = self.core.finish(end, self.now());
         if !finish.drop_instance {
-            self.instance = Some(instance);
+            self.instance = instance;
         }
         self.apply(finish);
         self.look_at_event_times().await;

@@ -1,6 +1,6 @@
 //! What runs a turn: an instance of a component, or, in the simulator, a program of the host.
 //!
-//! Invariant: an actor's task does not know which of the two it drives. The call of an instance allocates nothing for the choice.
+//! Invariant: an actor's task does not know which of the two it drives.
 
 use futures::future::BoxFuture;
 use growqr_component::{CallReport, Component, Instance, InstanceLimits, Tier};
@@ -50,10 +50,17 @@ pub(crate) enum Guest {
 }
 
 impl Guest {
-    pub(crate) async fn call(&mut self, scope: Scope, message: Message, deadline: Duration) -> CallReport {
+    /// Runs one turn. The guest comes back if it can take another one.
+    pub(crate) async fn turn(self, scope: Scope, message: Message, deadline: Duration) -> (Option<Self>, CallReport) {
         match self {
-            Self::Component(instance) => instance.call(scope, message, deadline).await,
-            Self::Native(native) => native.call(scope, message, deadline).await,
+            Self::Component(instance) => {
+                let (instance, report) = instance.turn(scope, message, deadline).await;
+                (instance.map(Self::Component), report)
+            }
+            Self::Native(native) => {
+                let report = native.call(scope, message, deadline).await;
+                (Some(Self::Native(native)), report)
+            }
         }
     }
 }

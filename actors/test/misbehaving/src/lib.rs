@@ -9,6 +9,11 @@ use std::hint::black_box;
 #[derive(Default, Serialize, Deserialize)]
 struct Misbehaving {
     calls: u64,
+    /// Times that the ticking timer came.
+    #[serde(default)]
+    ticks: u64,
+    #[serde(default)]
+    ticker: Option<u64>,
 }
 
 /// More than any turn may do of anything.
@@ -94,6 +99,18 @@ impl Misbehaving {
             ctx.after(60_000, "flood", &number)?;
         }
         Ok(())
+    }
+
+    /// A timer that comes again and again; 0 ends it. Gives how often it has come.
+    #[action]
+    fn tick_every(&mut self, ctx: &mut Ctx, ms: u64) -> Result<u64> {
+        if let Some(old) = self.ticker.take() {
+            ctx.cancel_timer(old);
+        }
+        if ms > 0 {
+            self.ticker = Some(ctx.every(ms, "tick", &())?);
+        }
+        Ok(self.ticks)
     }
 
     #[action]
@@ -227,8 +244,9 @@ impl Misbehaving {
     }
 
     #[on_timer(any)]
-    fn timer(&self) {
+    fn timer(&mut self) {
         trip("on-timer");
+        self.ticks += 1;
     }
 
     #[on_effect_result]
