@@ -1,8 +1,8 @@
 //! A component that was checked, compiled and linked.
 
 use crate::bindings::AgentPre;
-use crate::describe::{self, Description};
 use crate::computing::Unfinished;
+use crate::describe::{self, Description};
 use crate::engine::Inner;
 use crate::instance::{Instance, detail};
 use crate::store::{InstanceLimits, StoreData, new_store};

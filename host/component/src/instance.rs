@@ -131,7 +131,10 @@ impl Instance {
                 let detail = detail(&error);
                 (Err(failure(&error, refused, late)), Some(detail))
             }
-            None => (Err(late.failure().into()), Some(format!("host calls or waiting for a processor took the turn over its {deadline:?}"))),
+            None => (
+                Err(late.failure().into()),
+                Some(format!("host calls or waiting for a processor took the turn over its {deadline:?}")),
+            ),
         };
         // A turn has begun, so its scope is there; an empty one would only lose the turn's log.
         let scope = self.store.data_mut().end().unwrap_or_else(|| describe::no_actor("", Arc::default()));

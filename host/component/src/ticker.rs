@@ -113,7 +113,9 @@ mod tests {
         let ticks = Arc::new(AtomicU64::new(0));
         let ticker = Ticker::start({
             let ticks = ticks.clone();
-            move || drop(ticks.fetch_add(1, Ordering::SeqCst))
+            move || {
+                ticks.fetch_add(1, Ordering::SeqCst);
+            }
         })
         .expect("a thread");
         for round in 0..3 {

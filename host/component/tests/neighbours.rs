@@ -5,8 +5,8 @@
 mod support;
 
 use growqr_component::{CompilerCommand, InstanceLimits};
-use growqr_turn::Outcome;
 use growqr_turn::Answer;
+use growqr_turn::Outcome;
 use growqr_types::codes;
 use std::time::{Duration, Instant};
 use support::*;
@@ -51,5 +51,6 @@ async fn guests_that_compute_without_end_leave_their_neighbour_its_thread() {
     }
     assert!(bench.engine.long_computations() >= SPINNING as u64, "{}", bench.engine.long_computations());
     let [quiet, loud] = turns;
+    println!("{quiet} turns alone, {loud} beside {SPINNING} that compute without end");
     assert!(loud * SHARE_MIN >= quiet, "{loud} turns beside {SPINNING} that compute without end, {quiet} alone");
 }
