@@ -88,6 +88,7 @@ impl Store {
     pub async fn reopen(self: &Arc<Self>) {
         let old = self.open.write().take();
         drop(old);
+        let mut told = None;
         loop {
             let store = self.clone();
             let opened = tokio::task::spawn_blocking(move || Self::fresh(&store.opener, &store.committer)).await;
@@ -96,7 +97,14 @@ impl Store {
                     *self.open.write() = Some(open);
                     return;
                 }
-                Ok(Err(error)) => tracing::error!(%error, "storage can't be opened anew; trying again"),
+                // The same reason may stay for hours, until the operator has freed some space.
+                Ok(Err(error)) if told.as_ref() == Some(&error) => {
+                    tracing::debug!(%error, "storage still can't be opened anew");
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "storage can't be opened anew; trying again until it can");
+                    told = Some(error);
+                }
                 Err(error) => tracing::error!(%error, "opening storage panicked; trying again"),
             }
             tokio::time::sleep(REOPEN_PAUSE).await;
@@ -113,6 +121,11 @@ impl Store {
 
 /// What a caller is told about storage that can't be read.
 pub fn unreadable(error: &StorageError) -> Failure {
+    if error.is_refusal() {
+        // Every request meets this until storage is open again; the reason was logged when it failed.
+        tracing::debug!(%error, "storage can't be read now");
+        return codes::RESTARTING.with("The host's storage failed and is being opened anew; try again.");
+    }
     tracing::error!(%error, "storage can't be read");
-    if error.is_refusal() { codes::RESTARTING.failure() } else { codes::INTERNAL.failure() }
+    codes::INTERNAL.failure()
 }

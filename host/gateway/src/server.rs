@@ -13,7 +13,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,8 @@ use tokio_util::task::TaskTracker;
 
 /// How long to wait after a failed `accept`, for example because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long the log is silent about a crowd after it told of one.
+const CROWDED_PAUSE: Duration = Duration::from_secs(60);
 /// The smallest bound of a read buffer that the HTTP library takes.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
 
@@ -106,9 +108,27 @@ impl<B: Backend> Gateway<B> {
         Ok(())
     }
 
+    /// A place for one more connection.
+    async fn place(&self, told: &mut Option<Instant>) -> Option<OwnedSemaphorePermit> {
+        let connections = self.connections.clone();
+        if let Ok(permit) = connections.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        let max = self.shared.options.connections_max;
+        if told.is_none_or(|told| told.elapsed() >= CROWDED_PAUSE) {
+            *told = Some(Instant::now());
+            tracing::warn!(
+                connections = max,
+                "all connections are in use, so new clients wait; raise the limit of open files (ulimit -n) if that is too few"
+            );
+        }
+        connections.acquire_owned().await.ok()
+    }
+
     async fn accept(&self, listener: &TcpListener) {
+        let mut told = None;
         // The semaphore is never closed.
-        while let Ok(permit) = self.connections.clone().acquire_owned().await {
+        while let Some(permit) = self.place(&mut told).await {
             let stream = accept_one(listener).await;
             // A stream that can't be set up is broken and fails at its first use.
             let _ = stream.set_nodelay(true);

@@ -7,6 +7,7 @@ mod actor;
 mod cli;
 mod configured;
 mod deployment;
+mod machine;
 mod serve;
 
 #[global_allocator]

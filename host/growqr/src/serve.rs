@@ -3,6 +3,7 @@
 use crate::cli::COMPILE_COMMAND;
 use crate::configured::Arguments;
 use crate::deployment;
+use crate::machine::{self, OpenFiles};
 use anyhow::{Context, Result};
 use growqr_component::CompilerCommand;
 use growqr_config::Configuration;
@@ -10,7 +11,7 @@ use growqr_engine::{Engine, EngineOptions};
 use growqr_gateway::{Gateway, GatewayOptions, Shortcut};
 use growqr_runtime::{Capabilities, Runtime, RuntimeInput};
 use growqr_seam::{Clock, Randomness};
-use growqr_storage::{FjallOptions, FjallStorage, Storage};
+use growqr_storage::{FjallStorage, Storage};
 use rand::Rng;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -36,28 +37,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .with_target(false)
         .with_ansi(colours)
         .init();
-    raise_open_files();
+    let files = OpenFiles::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let result = runtime.block_on(serve(configuration));
+    let result = runtime.block_on(serve(configuration, files));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-/// Every socket is a file: as many as the operator allows.
-fn raise_open_files() {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => tracing::debug!(limit, "open files"),
-        Err(error) => {
-            tracing::warn!(%error, "the limit of open files can't be raised; many sockets may not find a place")
-        }
-    }
-}
-
-async fn serve(configuration: Configuration) -> Result<()> {
+async fn serve(configuration: Configuration, files: OpenFiles) -> Result<()> {
     let stop = stop_signal()?;
+    machine::outlive_file_limits()?;
     std::fs::create_dir_all(&configuration.data_dir)
         .with_context(|| format!("can't make the data folder {}", configuration.data_dir.display()))?;
-    let engine = open_engine(&configuration)?;
+    let engine = open_engine(&configuration, files)?;
     let components = open_components(&configuration)?;
     let runtime = Runtime::new(RuntimeInput {
         engine: engine.host(),
@@ -77,7 +69,7 @@ async fn serve(configuration: Configuration) -> Result<()> {
         let engine = engine.clone();
         async move { engine.run().await }
     });
-    let gateway = Gateway::new(engine.clone(), gateway_options(&configuration));
+    let gateway = Gateway::new(engine.clone(), gateway_options(&configuration, files));
     println!("{}", serde_json::json!({ "listening": format!("http://{address}") }));
     tracing::info!(%address, actors = configuration.actors.len(), "ready");
     let served = gateway.serve(listener, stop).await;
@@ -89,10 +81,10 @@ async fn serve(configuration: Configuration) -> Result<()> {
     served.context("the gateway failed")
 }
 
-fn open_engine(configuration: &Configuration) -> Result<Engine> {
+fn open_engine(configuration: &Configuration, files: OpenFiles) -> Result<Engine> {
     let folder = configuration.data_dir.clone();
     let opener = Box::new(move || {
-        FjallStorage::open(&folder, FjallOptions::default()).map(|storage| Arc::new(storage) as Arc<dyn Storage>)
+        FjallStorage::open(&folder, files.storage_options()).map(|storage| Arc::new(storage) as Arc<dyn Storage>)
     });
     let engine = Engine::new(EngineOptions {
         opener,
@@ -120,7 +112,7 @@ fn capabilities(configuration: &Configuration) -> Capabilities {
     if configuration.doubles { growqr_runtime::doubles::capabilities() } else { Capabilities::default() }
 }
 
-fn gateway_options(configuration: &Configuration) -> GatewayOptions {
+fn gateway_options(configuration: &Configuration, files: OpenFiles) -> GatewayOptions {
     // The first namespace is the one that short addresses mean.
     let namespace = configuration.namespaces.first().cloned().unwrap_or_default();
     let shortcut = |(prefix, actor): (&String, &String)| Shortcut {
@@ -128,7 +120,11 @@ fn gateway_options(configuration: &Configuration) -> GatewayOptions {
         namespace: namespace.clone(),
         actor: actor.clone(),
     };
-    GatewayOptions { shortcuts: configuration.routes.iter().map(shortcut).collect(), ..GatewayOptions::default() }
+    GatewayOptions {
+        shortcuts: configuration.routes.iter().map(shortcut).collect(),
+        connections_max: files.connections_max(),
+        ..GatewayOptions::default()
+    }
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {

@@ -1,7 +1,8 @@
 //! What an actor answers over HTTP (`reference/rivet-protocol.md` section 2): actions, queues, raw requests, and how a WebSocket's
 //! handshake is read.
 //!
-//! Invariant: a request is given back as not running only while nothing of it has run.
+//! Invariant: a request is given back as not running only while nothing of it has run. A connection that was made for a request ends
+//! with it, however it ends.
 
 use crate::actor::ActorHandle;
 use crate::core::{Caller, Mail, Release, refuse};
@@ -220,18 +221,17 @@ impl At<'_> {
             seen.url = absolute(&path);
         }
         let (tell_reply, reply) = oneshot::channel();
-        let connection = match self.admit(&request, ConnectionKind::RawRequest).await {
-            Ok(connection) => connection,
+        let admitted = match self.admit(&request, ConnectionKind::RawRequest).await {
+            Ok(admitted) => admitted,
             Err(Stop::NotRunning) => return Err(Box::new(request)),
             Err(Stop::Failed(failure)) => return Ok(self.error(encoding, &failure)),
         };
-        let mail = Mail::Request { request: seen, caller: connection.caller, reply: Waiter::Response(tell_reply) };
+        let mail = Mail::Request { request: seen, caller: admitted.caller, reply: Waiter::Response(tell_reply) };
         let answered = match self.shared.deliver(self.actor, mail) {
             Ok(()) => reply.await.unwrap_or_else(|_| Err(codes::STOPPED.failure())),
             Err(Refused::Full(_)) => Err(codes::OVERLOADED.failure()),
             Err(Refused::NotRunning) => return Err(Box::new(request)),
         };
-        self.dismiss(connection.admitted);
         Ok(match answered {
             Ok(response) => raw_response(response).unwrap_or_else(|failure| self.error(encoding, &failure)),
             Err(failure) => self.error(encoding, &failure),
@@ -261,14 +261,13 @@ impl At<'_> {
         kind: ConnectionKind,
         mail: impl FnOnce(Caller, Waiter) -> Mail<Waiter>,
     ) -> Result<Json, Stop> {
-        let connection = self.admit(request, kind).await?;
+        let admitted = self.admit(request, kind).await?;
         let (tell_reply, reply) = oneshot::channel();
-        let answered = match self.shared.deliver(self.actor, mail(connection.caller, Waiter::Value(tell_reply))) {
+        let answered = match self.shared.deliver(self.actor, mail(admitted.caller, Waiter::Value(tell_reply))) {
             Ok(()) => reply.await.unwrap_or_else(|_| Err(codes::STOPPED.failure())),
             Err(Refused::Full(_)) => Err(codes::OVERLOADED.failure()),
             Err(Refused::NotRunning) => return Err(Stop::NotRunning),
         };
-        self.dismiss(connection.admitted);
         answered.map_err(Stop::Failed)
     }
 
@@ -280,40 +279,58 @@ impl At<'_> {
         let id = self.shared.new_connection();
         let hooks = self.handle.served.offer.hooks;
         if !hooks.before_connect && !hooks.connect && !hooks.disconnect {
-            return Ok(Admitted { caller: ephemeral(id, kind, params), admitted: None });
+            return Ok(Admitted { caller: ephemeral(id, kind, params), _visit: None });
         }
         let connection = Connection { id, kind, params, state: None, hibernatable: false };
         let seen = Arc::new(seen_request(request, request.method().as_str(), Bytes::new()));
         let (tell_accepted, accepted) = oneshot::channel();
         let mail = Mail::Connect { connection, request: seen, reply: Waiter::Accepted(tell_accepted) };
+        let mut visit = Visit { shared: self.shared.clone(), actor: self.actor, connection: id, over: true };
         match self.shared.deliver(self.actor, mail) {
-            Ok(()) => {}
+            // From here on the actor may let the connection in, also when nobody waits for that any more.
+            Ok(()) => visit.over = false,
             Err(Refused::Full(mail)) => {
                 tell(refuse(*mail, &codes::OVERLOADED.failure()));
             }
             Err(Refused::NotRunning) => return Err(Stop::NotRunning),
         }
-        match accepted.await {
-            Ok(Ok(())) => Ok(Admitted { caller: Caller::Connection(id), admitted: Some(id) }),
+        let accepted = accepted.await;
+        visit.over |= !matches!(accepted, Ok(Ok(())));
+        match accepted {
+            Ok(Ok(())) => Ok(Admitted { caller: Caller::Connection(id), _visit: Some(visit) }),
             // The actor left before it took the mail.
             Ok(Err(failure)) if failure.is(&codes::RESTARTING) => Err(Stop::NotRunning),
             Ok(Err(failure)) => Err(Stop::Failed(failure)),
             Err(_) => Err(Stop::Failed(codes::STOPPED.failure())),
         }
     }
-
-    fn dismiss(&self, admitted: Option<ConnectionId>) {
-        if let Some(connection) = admitted {
-            let mail = Mail::Disconnect { connection, code: 1000, reason: String::new() };
-            // An actor that is away finds its stored connection dead when it starts.
-            let _ = self.shared.deliver_control(self.actor, mail);
-        }
-    }
 }
 
+/// Who asks, until the answer is there.
 struct Admitted {
     caller: Caller,
-    admitted: Option<ConnectionId>,
+    _visit: Option<Visit>,
+}
+
+/// A connection that an actor was asked to let in, or has. It is taken out again when this is dropped, so that a request that is
+/// given up, by the client or by a gateway that stops, does not keep its actor awake.
+struct Visit {
+    shared: Arc<Shared>,
+    actor: ActorId,
+    connection: ConnectionId,
+    /// The actor has certainly not let it in.
+    over: bool,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let mail = Mail::Disconnect { connection: self.connection, code: 1000, reason: String::new() };
+        // An actor that is away finds its stored connection dead when it starts.
+        let _ = self.shared.deliver_control(self.actor, mail);
+    }
 }
 
 fn raw_response(response: HttpResponse) -> Result<http::Response<Bytes>, Failure> {

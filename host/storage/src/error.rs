@@ -3,6 +3,9 @@
 use std::io;
 use std::path::Path;
 
+/// What the system says when this process, or all together, have no file handle left.
+const OUT_OF_FILES: [i32; 2] = [rustix::io::Errno::MFILE.raw_os_error(), rustix::io::Errno::NFILE.raw_os_error()];
+
 /// An error of storage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {
@@ -38,13 +41,21 @@ impl StorageError {
 
     pub(crate) fn from_io(error: &io::Error, path: &Path) -> Self {
         let path = path.display();
+        if error.raw_os_error().is_some_and(|code| OUT_OF_FILES.contains(&code)) {
+            return Self::Io(format!(
+                "{path}: {error}. Raise the limit of open files (ulimit -n), then start the host again."
+            ));
+        }
         match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(format!(
                 "{path}: {error}. Give the user that runs the host write access, or choose another data folder."
             )),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::DiskFull(format!("{path}: {error}. Free some space and start the host again."))
+                Self::DiskFull(format!("{path}: {error}. Free some space; a host that runs then goes on by itself."))
             }
+            io::ErrorKind::FileTooLarge => Self::DiskFull(format!(
+                "{path}: {error}. Raise the limit of file sizes (ulimit -f); a host that runs then goes on by itself."
+            )),
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Self::corrupt(path, &error),
             _ => Self::Io(format!("{path}: {error}. Check the disk, then start the host again.")),
         }

@@ -9,12 +9,15 @@ use crate::{Entries, FORMAT_VERSION, Space, Storage, StorageError, Write};
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use parking_lot::Mutex;
+use std::fs::{self, File};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// Below the data folder: what belongs to the storage engine alone.
 const STORE_FOLDER: &str = "store";
+/// Below the data folder: a store that is being made. One that was left there was never finished, and nothing is in it.
+const UNFINISHED_FOLDER: &str = "store.new";
 /// In [`Space::Host`]: the version of the layout, as decimal text.
 const FORMAT_KEY: &[u8] = b"storage/format";
 /// In [`Space::Host`]: the number of the journal that the last start closed.
@@ -75,8 +78,11 @@ impl FjallStorage {
     pub fn open(folder: &Path, options: FjallOptions) -> Result<Self, StorageError> {
         let lock = FolderLock::take(folder)?;
         let store = folder.join(STORE_FOLDER);
+        if !store.exists() {
+            make_store(folder, &options)?;
+        }
         let replayed = journal::check_all(&store)?;
-        let (database, keyspaces) = guarded(folder, || open_store(folder, &options))??;
+        let (database, keyspaces) = guarded(folder, || open_store(&store, &options))??;
         let storage = Self { keyspaces, database, folder: folder.to_owned(), failed: Mutex::new(None), _lock: lock };
         // Before anything is written: a newer host's folder must stay as it is.
         storage.check_format()?;
@@ -144,8 +150,21 @@ fn guarded<T>(folder: &Path, action: impl FnOnce() -> T) -> Result<T, StorageErr
     catch_unwind(AssertUnwindSafe(action)).map_err(|panic| StorageError::from_panic(&*panic, folder))
 }
 
+/// Makes an empty store beside its place and moves it there when it is whole, because the store can't be opened again after it was
+/// made in part: by a host that was killed, or found no space.
+fn make_store(folder: &Path, options: &FjallOptions) -> Result<(), StorageError> {
+    let unfinished = folder.join(UNFINISHED_FOLDER);
+    let failed = |error| StorageError::from_io(&error, &unfinished);
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).map_err(failed)?;
+    }
+    guarded(folder, || open_store(&unfinished, options).map(drop))??;
+    fs::rename(&unfinished, folder.join(STORE_FOLDER)).map_err(failed)?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
 fn open_store(folder: &Path, options: &FjallOptions) -> Result<(Database, [Keyspace; Space::ALL.len()]), StorageError> {
-    let database = Database::builder(folder.join(STORE_FOLDER))
+    let database = Database::builder(folder)
         .cache_size(options.cache_bytes)
         .max_cached_files(Some(options.open_files_max.max(FjallOptions::OPEN_FILES_MIN)))
         .max_journaling_size(options.journal_bytes_max.max(FjallOptions::JOURNAL_BYTES_MIN))

@@ -120,6 +120,20 @@ fn a_folder_that_cannot_be_one_is_an_error() {
 }
 
 #[test]
+fn a_store_that_was_never_finished_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    // What a host leaves that is killed, or finds no space, while it makes the store.
+    let unfinished = folder.path().join("store.new");
+    fs::create_dir_all(unfinished.join("keyspaces")).unwrap();
+    fs::write(unfinished.join("0.jnl"), b"half").unwrap();
+    let storage = open(folder.path()).unwrap();
+    commit(&storage, 1);
+    drop(storage);
+    assert_eq!(commits(&open(folder.path()).unwrap()), [1]);
+    assert!(!unfinished.exists());
+}
+
+#[test]
 fn a_torn_tail_is_cut_off_and_nothing_else() {
     let check = |name: &str, damage: fn(&Journal), expected: &[u8]| {
         for restarts in [0, 1] {

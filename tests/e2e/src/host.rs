@@ -1,6 +1,7 @@
 //! The program `growqr`, as an operator runs it.
 
 use crate::files::{component, staged};
+use crate::process::spawn;
 use serde_json::{Map, Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,19 @@ const LOG_ENTRIES_SHOWN: usize = 60;
 pub struct Deployment {
     actors: Map<String, Value>,
     settings: Map<String, Value>,
+}
+
+/// Where a host runs, and what it may use there.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// The data folder; one of its own if none is named.
+    pub data_dir: Option<PathBuf>,
+    /// Commands of the shell that set limits before the host begins, for example `ulimit -n 64`.
+    pub limits: Option<String>,
+    /// A program that becomes the host, with its arguments; none if the host is started as it is.
+    pub wrapper: Vec<String>,
+    /// Variables of the environment beside those of the test.
+    pub variables: Vec<(String, String)>,
 }
 
 impl Deployment {
@@ -84,17 +98,44 @@ pub struct Host {
     url: String,
     log: Arc<Mutex<Vec<String>>>,
     announced: Vec<String>,
+    surroundings: Surroundings,
 }
 
 impl Host {
     /// Starts a host on a free port, with an empty data folder.
     pub fn start(deployment: &Deployment) -> Self {
+        Self::start_in(deployment, Surroundings::default())
+    }
+
+    /// Starts a host on a free port in these surroundings.
+    pub fn start_in(deployment: &Deployment, surroundings: Surroundings) -> Self {
+        let mut host = Self::prepare(deployment, surroundings);
+        host.launch("127.0.0.1:0").unwrap_or_else(|log| panic!("the host did not start\n{log}"));
+        host
+    }
+
+    /// Starts a host that must end at once; gives what it said.
+    pub fn refused_in(deployment: &Deployment, surroundings: Surroundings) -> String {
+        Self::prepare(deployment, surroundings).launch("127.0.0.1:0").expect_err("the host must not start")
+    }
+
+    fn prepare(deployment: &Deployment, surroundings: Surroundings) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = deployment.config();
         std::fs::write(folder.path().join("rivet.json"), config).expect("the configuration can be written");
-        let mut host = Self { folder, process: None, url: String::new(), log: Arc::default(), announced: Vec::new() };
-        host.launch("127.0.0.1:0");
-        host
+        let announced = Vec::new();
+        Self { folder, process: None, url: String::new(), log: Arc::default(), announced, surroundings }
+    }
+
+    /// Sets a limit of the running process, in the words of the program `prlimit`, for example `--nofile=64`.
+    pub fn limit(&self, limit: &str) {
+        let status = Command::new("prlimit").args(["--pid", &self.pid().to_string(), limit]).status();
+        assert!(status.expect("`prlimit` can be run").success(), "{limit} can't be set");
+    }
+
+    /// From the next start on, the host runs there.
+    pub fn move_to(&mut self, surroundings: Surroundings) {
+        self.surroundings = surroundings;
     }
 
     /// The address that clients use.
@@ -104,12 +145,19 @@ impl Host {
 
     /// The data folder.
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.surroundings.data_dir.clone().unwrap_or_else(|| self.folder.path().join("data"))
     }
 
     /// The process.
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("the host runs").id()
+    }
+
+    /// KiB of memory that the process has.
+    pub fn memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process can be seen");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// From now on, an entry of the log with this text in it is expected, even if it is an error.
@@ -175,15 +223,34 @@ impl Host {
 
     /// Starts it again, on the same data and the same address. Gives how long it took to be ready.
     pub fn restart(&mut self) -> Duration {
-        assert!(self.process.is_none(), "the host runs already");
         let start = Instant::now();
-        let address = self.url.trim_start_matches("http://").to_owned();
-        self.launch(&address);
+        self.try_restart().unwrap_or_else(|log| panic!("the host did not start again\n{log}"));
         start.elapsed()
     }
 
-    fn launch(&mut self, address: &str) {
-        let mut process = Command::new(staged("GROWQR_BINARY", "growqr"))
+    /// Starts it again, on the same data and the same address. An error is what it said before it ended.
+    pub fn try_restart(&mut self) -> Result<(), String> {
+        assert!(self.process.is_none(), "the host runs already");
+        let address = self.url.trim_start_matches("http://").to_owned();
+        self.launch(&address)
+    }
+
+    /// The program, and what comes before its own arguments. Everything before it becomes it, so that the process id stays.
+    fn program(&self) -> Command {
+        let mut words = self.surroundings.wrapper.clone();
+        if let Some(limits) = &self.surroundings.limits {
+            words.extend(["sh".to_owned(), "-c".to_owned(), format!("{limits}; exec \"$0\" \"$@\"")]);
+        }
+        let binary = staged("GROWQR_BINARY", "growqr").canonicalize().expect("the program is there");
+        words.push(binary.to_string_lossy().into_owned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).envs(self.surroundings.variables.iter().cloned());
+        command
+    }
+
+    fn launch(&mut self, address: &str) -> Result<(), String> {
+        let mut command = self.program();
+        command
             .args(["serve", "--listen", address, "--data-dir"])
             .arg(self.data_dir())
             .arg("--config")
@@ -192,9 +259,8 @@ impl Host {
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("growqr can be started");
+            .stderr(Stdio::piped());
+        let mut process = spawn(command).expect("growqr can be started");
         let stderr = process.stderr.take().expect("piped");
         let log = self.log.clone();
         std::thread::spawn(move || {
@@ -204,17 +270,27 @@ impl Host {
         });
         let lines = lines_of(process.stdout.take().expect("piped"));
         self.process = Some(process);
-        self.url = self.wait_until_listening(&lines);
+        match self.wait_until_listening(&lines) {
+            Some(url) => {
+                self.url = url;
+                Ok(())
+            }
+            None => {
+                let status = self.process.take().map(|mut process| process.wait());
+                Err(format!("it ended with {status:?}\n{}", self.log_tail()))
+            }
+        }
     }
 
-    fn wait_until_listening(&mut self, lines: &Receiver<String>) -> String {
+    /// The address; none when the host has ended.
+    fn wait_until_listening(&mut self, lines: &Receiver<String>) -> Option<String> {
         let line = match lines.recv_timeout(START_TIME_MAX) {
             Ok(line) => line,
-            Err(RecvTimeoutError::Disconnected) => panic!("the host ended at once\n{}", self.log_tail()),
+            Err(RecvTimeoutError::Disconnected) => return None,
             Err(RecvTimeoutError::Timeout) => panic!("not ready within {START_TIME_MAX:?}\n{}", self.log_tail()),
         };
         let value: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
-        value["listening"].as_str().unwrap_or_else(|| panic!("{line:?} has no address")).to_owned()
+        Some(value["listening"].as_str().unwrap_or_else(|| panic!("{line:?} has no address")).to_owned())
     }
 
     fn log_tail(&self) -> String {

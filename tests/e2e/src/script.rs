@@ -2,6 +2,7 @@
 
 use crate::files::repository;
 use crate::host::lines_of;
+use crate::process::spawn;
 use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
@@ -24,13 +25,9 @@ impl Script {
     /// Starts `js/<name>.mjs`.
     pub fn start(name: &str, arguments: &Value) -> Self {
         let file = repository().join("tests/e2e/js").join(name).with_extension("mjs");
-        let mut process = node()
-            .arg(&file)
-            .arg(arguments.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Node can be started");
+        let mut command = node();
+        command.arg(&file).arg(arguments.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = spawn(command).expect("Node can be started");
         let input = process.stdin.take().expect("piped");
         let lines = lines_of(process.stdout.take().expect("piped"));
         Self { name: name.to_owned(), process, input, lines }
