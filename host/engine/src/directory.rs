@@ -9,7 +9,7 @@ use crate::{ASLEEP_REMEMBERED_MAX, DESTROYED_REMEMBERED_MAX, Engine, Inner};
 use bytes::Bytes;
 use dashmap::mapref::entry::Entry;
 use growqr_seam::Resolved;
-use growqr_storage::{CommitDone, Space, StorageError, Write};
+use growqr_storage::{Space, StorageError, Write};
 use growqr_types::{ActorId, ActorKey, Failure, TimestampMs, codes, limits};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -233,6 +233,7 @@ impl Inner {
         }
         self.check_namespace(namespace)?;
         self.runtime()?.serves(name)?;
+        self.check_mirror()?;
         match self.fresh_keys.entry(place.clone()) {
             Entry::Occupied(taken) => Ok(Resolved { actor: *taken.get(), created: false }),
             Entry::Vacant(vacant) => {
@@ -275,22 +276,21 @@ impl Inner {
             writes.push(Write::put(Space::Directory, record::input_key(id), input.clone()));
         }
         let (tell, durable) = watch::channel(None);
+        let told = actor.clone();
         self.fresh.insert(id, Arc::new(Fresh { actor, input, durable }));
         let inner = self.clone();
-        self.store.submit(
-            writes,
-            CommitDone::call(move |result| {
-                let failed = result.is_err();
-                tell.send_replace(Some(result));
-                inner.fresh.remove(&id);
-                inner.fresh_keys.remove(&place);
-                if failed {
-                    // What the actor did meanwhile is lost with it: its own commits are behind this one.
-                    inner.fence(id);
-                    inner.storage_failed.notify_one();
-                }
-            }),
-        );
+        let done = move |result: Result<(), StorageError>| {
+            let failed = result.is_err();
+            tell.send_replace(Some(result));
+            inner.fresh.remove(&id);
+            inner.fresh_keys.remove(&place);
+            if failed {
+                // What the actor did meanwhile is lost with it: its own commits are behind this one.
+                inner.fence(id);
+                inner.storage_failed.notify_one();
+            }
+        };
+        self.submit_created(id, &told, writes, done);
     }
 
     /// Waits until an actor's creation is durable, if it is on its way.

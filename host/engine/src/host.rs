@@ -6,7 +6,9 @@ use crate::record;
 use crate::store::unreadable;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use growqr_seam::{Batch, CommitSink, Delivered, EngineHost, Entries, Envelope, Read, ReadError, Resolved, StopReason};
+use growqr_seam::{
+    Batch, CommitSink, Delivered, EngineHost, Entries, Envelope, MirrorState, Read, ReadError, Resolved, StopReason,
+};
 use growqr_storage::Space;
 use growqr_types::{ActorId, ActorKey, ConnectionId, Failure, Generation, codes};
 use std::sync::{Arc, Weak};
@@ -49,6 +51,10 @@ impl EngineHost for HostHandle {
             Some(inner) => inner.submit_batch(actor, generation, batch, sink, ticket),
             None => sink.committed(ticket, Err(growqr_seam::CommitError::Fenced)),
         }
+    }
+
+    fn mirror(&self) -> MirrorState {
+        self.inner().map_or(MirrorState::Off, |inner| inner.mirror_state())
     }
 
     fn sleep_intent(&self, actor: ActorId, generation: Generation) {

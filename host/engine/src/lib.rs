@@ -12,8 +12,10 @@ mod directory;
 pub mod fuzzing;
 mod host;
 mod live;
+mod mirror;
 mod record;
 mod socket;
+mod spool;
 mod store;
 
 pub use directory::{ActorPage, ActorRecord};
@@ -81,6 +83,8 @@ pub(crate) struct Inner {
     alarms: Mutex<alarms::Position>,
     storage_failed: Notify,
     stopping: std::sync::atomic::AtomicBool,
+    /// Where rows for the database wait; nothing when there is none.
+    spool: OnceLock<Arc<spool::Spool>>,
 }
 
 /// Counts for metrics.
@@ -122,6 +126,7 @@ impl Engine {
             alarms: Mutex::new(alarms::Position::default()),
             storage_failed: Notify::new(),
             stopping: std::sync::atomic::AtomicBool::new(false),
+            spool: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -5,10 +5,11 @@
 
 use crate::Inner;
 use crate::record::{self, StoredActor};
+use crate::spool::Numbering;
 use crate::store::unreadable;
 use bytes::Bytes;
 use growqr_seam::{ActorStart, RuntimeHost, StopReason};
-use growqr_storage::{CommitDone, Space, Write};
+use growqr_storage::{Space, StorageError, Write};
 use growqr_types::{ActorId, Failure, Generation, TimestampMs, codes};
 use parking_lot::Mutex as SyncMutex;
 use std::sync::Arc;
@@ -40,6 +41,10 @@ pub(crate) struct Slot {
     pub alarm: SyncMutex<Option<TimestampMs>>,
     /// The actor is being destroyed.
     destroying: AtomicBool,
+    /// How far the actor's rows for the database are numbered; none when there is no database.
+    pub numbering: SyncMutex<Option<Numbering>>,
+    /// The version of the code that runs it.
+    pub version: SyncMutex<Option<String>>,
 }
 
 impl Slot {
@@ -51,6 +56,8 @@ impl Slot {
             started: AtomicU64::new(0),
             alarm: SyncMutex::new(None),
             destroying: AtomicBool::new(false),
+            numbering: SyncMutex::new(None),
+            version: SyncMutex::new(None),
         }
     }
 
@@ -133,6 +140,7 @@ impl Inner {
         let stored = read(record::generation_key(id))?.and_then(|bytes| record::read_u32(&bytes)).unwrap_or(0);
         let generation: Generation = stored.saturating_add(1);
         *slot.alarm.lock() = read(record::alarm_of_key(id))?.and_then(|bytes| record::read_u64(&bytes));
+        self.begin_numbering(id, slot, actor)?;
         slot.generation.store(generation, Ordering::Release);
         slot.generation_stored.store(false, Ordering::Release);
         let start = ActorStart {
@@ -259,7 +267,7 @@ impl Inner {
             Write::delete(Space::Directory, record::generation_key(id)),
         ];
         writes.extend(alarm_writes(id, alarm, None));
-        self.store.commit(writes).await.map_err(|_| codes::COMMIT_FAILED.failure())
+        self.commit_end(id, slot, actor, writes).await
     }
 
     async fn remove_keys(&self, id: ActorId) -> Result<(), Failure> {
@@ -295,7 +303,8 @@ impl Inner {
         for (key, value) in batch.writes {
             writes.push(Write { space: Space::Actors, key: record::actor_key(id, &key), value });
         }
-        if !slot.generation_stored.swap(true, Ordering::AcqRel) {
+        let first_of_start = !slot.generation_stored.swap(true, Ordering::AcqRel);
+        if first_of_start {
             let bytes = Bytes::copy_from_slice(&generation.to_le_bytes());
             writes.push(Write::put(Space::Directory, record::generation_key(id), bytes));
         }
@@ -309,19 +318,18 @@ impl Inner {
         }
         let inner = self.clone();
         let sink = sink.clone();
-        self.store.submit(
-            writes,
-            CommitDone::call(move |result| {
-                if let Err(error) = &result {
-                    slot.generation.store(0, Ordering::Release);
-                    tracing::error!(actor = %id, %error, "a commit failed");
-                    inner.storage_failed.notify_one();
-                } else if let Some(due) = due {
-                    inner.alarm_was_set(due);
-                }
-                sink.committed(ticket, result.map_err(|error| growqr_seam::CommitError::Storage(error.to_string())));
-            }),
-        );
+        let owner = slot.clone();
+        let done = move |result: Result<(), StorageError>| {
+            if let Err(error) = &result {
+                slot.generation.store(0, Ordering::Release);
+                tracing::error!(actor = %id, %error, "a commit failed");
+                inner.storage_failed.notify_one();
+            } else if let Some(due) = due {
+                inner.alarm_was_set(due);
+            }
+            sink.committed(ticket, result.map_err(|error| growqr_seam::CommitError::Storage(error.to_string())));
+        };
+        self.submit_with_rows(id, &owner, batch.mirror, first_of_start, writes, done);
     }
 
     /// After a failed commit: every actor is stopped, storage is opened anew, and actors start from what is durable.
@@ -336,6 +344,9 @@ impl Inner {
             self.fresh.clear();
             self.fresh_keys.clear();
             self.store.reopen().await;
+            if let Some(spool) = self.spool.get() {
+                spool.reopened();
+            }
             self.alarms.lock().rewind();
             self.alarm_set.notify_one();
             tracing::warn!("storage is open again");

@@ -8,8 +8,11 @@
 //! | Directory | `x` id | what the creator passed |
 //! | Directory | `g` id | generation of the last commit |
 //! | Directory | `a` id | alarm |
+//! | Directory | `m` id | number of the actor's last row for the database |
+//! | Directory | `v` id | the version of its code that the database was told |
 //! | Alarms | time id | nothing |
 //! | Actors | id, the actor's own key | the actor's own value |
+//! | Spool | see `spool.rs` | an event |
 
 use bytes::{BufMut, Bytes, BytesMut};
 use growqr_types::{ActorId, ActorKey, Failure, TimestampMs, codes};
@@ -68,6 +71,16 @@ pub fn generation_key(id: ActorId) -> Bytes {
 /// The alarm of an actor.
 pub fn alarm_of_key(id: ActorId) -> Bytes {
     join(b'a', id)
+}
+
+/// How many rows of an actor the database was to get.
+pub fn mirrored_key(id: ActorId) -> Bytes {
+    join(b'm', id)
+}
+
+/// The version of an actor's code that the database was told.
+pub fn mirrored_version_key(id: ActorId) -> Bytes {
+    join(b'v', id)
 }
 
 /// An actor's place among the alarms.

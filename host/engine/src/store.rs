@@ -56,6 +56,12 @@ impl Store {
         self.current()?.storage.scan(space, start, end, limit, false)
     }
 
+    /// The greatest key of a space.
+    pub fn last_key(&self, space: Space) -> Result<Option<Bytes>, StorageError> {
+        let found = self.current()?.storage.scan(space, &[0], None, 1, true)?;
+        Ok(found.into_iter().next().map(|(key, _)| key))
+    }
+
     /// Submits writes; `done` hears how it ended.
     pub fn submit(&self, writes: Vec<Write>, done: CommitDone) {
         match self.current() {

@@ -14,7 +14,7 @@ use crate::view::StateView;
 use crate::waiter::Waiter;
 use futures::FutureExt;
 use growqr_component::CallReport;
-use growqr_seam::{ActorStart, CommitError, CommitSink, StopReason};
+use growqr_seam::{ActorStart, CommitError, CommitSink, MirrorState, StopReason};
 use growqr_turn::{Identity, LogLevel, LogLine, Scope, ScopeInput};
 use growqr_types::{ActorId, Failure, Generation, TimestampMs, codes, limits};
 use parking_lot::Mutex;
@@ -169,6 +169,7 @@ async fn run(input: ActorInput) {
         generation: start.generation,
         created: start.created,
     });
+    let mirror = shared.engine.mirror() != MirrorState::Off;
     let core = Core::new(
         CoreInput {
             options: served.options.clone(),
@@ -177,6 +178,7 @@ async fn run(input: ActorInput) {
             generation: start.generation,
             connections: handle.hub.connections.clone(),
             loaded,
+            mirror,
         },
         (shared.clock)(),
     );
@@ -197,6 +199,7 @@ async fn run(input: ActorInput) {
         core,
         mailbox,
         commit_ends,
+        mirror,
         instance: None,
         started: Some(started),
         stop_reason: None,
@@ -228,6 +231,8 @@ struct Driver {
     instance: Option<Guest>,
     started: Option<oneshot::Sender<Result<(), Failure>>>,
     stop_reason: Option<StopReason>,
+    /// Turns have rows for the database.
+    mirror: bool,
     /// A commit has failed.
     lost: bool,
 }
@@ -261,6 +266,9 @@ impl Driver {
             let now = self.now();
             let expired = self.core.expire(now);
             self.release(expired);
+            if self.mirror {
+                self.core.note_mirror_full(self.shared.engine.mirror() == MirrorState::Full);
+            }
             let step = self.core.next(now);
             if let Some(finish) = step.finish {
                 self.apply(finish);

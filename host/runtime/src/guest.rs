@@ -33,6 +33,14 @@ impl Code {
         }
     }
 
+    /// Names the code: the hash of the component.
+    pub fn version(&self) -> Option<&str> {
+        match self {
+            Self::Component(component) => Some(component.hash()),
+            Self::Native(_) => None,
+        }
+    }
+
     pub(crate) async fn instantiate(&self, limits: &InstanceLimits) -> Result<Guest, Failure> {
         match self {
             Self::Component(component) => {

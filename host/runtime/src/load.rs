@@ -55,7 +55,7 @@ pub async fn event_times(engine: &dyn EngineHost, actor: ActorId, first: Seq) ->
         if number(&entry)? != expected {
             return Err(codes::INTERNAL.with("the event log has a gap"));
         }
-        times.push(EventRecord::time(&value).map_err(bad)?);
+        times.push(EventRecord::time(&value).map_err(|error| bad(error.into()))?);
     }
     Ok(times)
 }

@@ -243,6 +243,10 @@ impl RuntimeHost for Runtime {
         self.shared.served(name).map(drop)
     }
 
+    fn version(&self, name: &str) -> Option<String> {
+        self.shared.served(name).ok()?.code.version().map(str::to_owned)
+    }
+
     fn runs(&self, actor: ActorId) -> bool {
         self.shared.actors.contains_key(&actor)
     }

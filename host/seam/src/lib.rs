@@ -8,6 +8,13 @@
 //! Invariant: nothing of one engine shows through: keys, batches, sockets and requests are plain bytes and `http` types.
 //! Deliberately absent: turns, components, client encodings (the runtime's); directories, placement, journals (the engine's).
 
+mod mirror;
+
+pub use mirror::{
+    ACTOR_CRASHED, ACTOR_CREATED, ACTOR_DESTROYED, ACTOR_VERSION, BadEvent, EventRecord, MirrorRow, MirrorSource,
+    MirrorState, NOT_MIRRORED, SpoolLevel, SpoolRow,
+};
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use growqr_types::{ActorId, ActorKey, ConnectionId, Failure, Generation, Json, OperationId, TimestampMs};
@@ -164,6 +171,11 @@ pub trait RuntimeHost: Send + Sync {
     ) -> BoxFuture<'_, Result<http::Response<Bytes>, Box<http::Request<Bytes>>>>;
     /// A client opened a WebSocket. `Err` gives it back: the actor does not run.
     fn websocket(&self, actor: ActorId, open: Box<SocketOpen>) -> Result<Arc<dyn SocketHandler>, Box<SocketOpen>>;
+    /// The version of the code that runs actors of this name; none when it has no version.
+    fn version(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
     /// A message from another actor. Answers when the receiver's turn is durable. Giving the same one again gives the same answer.
     fn message(&self, actor: ActorId, envelope: Envelope) -> BoxFuture<'_, Result<Delivered, NotRunning>>;
 }
@@ -181,6 +193,8 @@ pub struct Batch {
     pub writes: Vec<Write>,
     /// `Some` sets or clears the actor's alarm: the time at which it must run even if nobody asks.
     pub alarm: Option<Option<TimestampMs>>,
+    /// Rows for the database, in order. Empty when [`EngineHost::mirror`] says that there is none.
+    pub mirror: Vec<MirrorRow>,
 }
 
 /// Why a commit did not become durable.
@@ -222,6 +236,10 @@ pub trait EngineHost: Send + Sync {
     fn scan(&self, actor: ActorId, start: &[u8], end: &[u8], limit: usize) -> Read<'_, Result<Entries, ReadError>>;
     /// Submits a batch. The sink hears of it; batches of one actor become durable in the order of submission.
     fn commit(&self, actor: ActorId, generation: Generation, batch: Batch, sink: &Arc<dyn CommitSink>, ticket: u64);
+    /// Whether batches may have rows for the database.
+    fn mirror(&self) -> MirrorState {
+        MirrorState::Off
+    }
     /// The actor has nothing to do and would like to be stopped.
     fn sleep_intent(&self, actor: ActorId, generation: Generation);
     /// The actor wants to be destroyed: it is stopped with that reason, then its keys are removed.

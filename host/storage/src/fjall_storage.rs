@@ -180,8 +180,8 @@ fn open_store(folder: &Path, options: &FjallOptions) -> Result<(Database, [Keysp
         };
         database.keyspace(name_on_disk(space), settings).map_err(|error| StorageError::from_fjall(&error, folder))
     };
-    let [actors, directory, alarms, host] = Space::ALL;
-    let keyspaces = [open(actors)?, open(directory)?, open(alarms)?, open(host)?];
+    let [actors, directory, alarms, host, spool] = Space::ALL;
+    let keyspaces = [open(actors)?, open(directory)?, open(alarms)?, open(host)?, open(spool)?];
     Ok((database, keyspaces))
 }
 
@@ -192,6 +192,7 @@ fn name_on_disk(space: Space) -> &'static str {
         Space::Directory => "directory",
         Space::Alarms => "alarms",
         Space::Host => "host",
+        Space::Spool => "spool",
     }
 }
 

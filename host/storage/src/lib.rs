@@ -45,11 +45,13 @@ pub enum Space {
     Alarms,
     /// The host's own records. Keys that start with `storage/` belong to this crate.
     Host,
+    /// Rows that wait for the database.
+    Spool,
 }
 
 impl Space {
     /// All of them, in the order of [`Space::index`].
-    pub const ALL: [Self; 4] = [Self::Actors, Self::Directory, Self::Alarms, Self::Host];
+    pub const ALL: [Self; 5] = [Self::Actors, Self::Directory, Self::Alarms, Self::Host, Self::Spool];
 
     /// Position in [`Space::ALL`].
     pub fn index(self) -> usize {
@@ -58,6 +60,7 @@ impl Space {
             Self::Directory => 1,
             Self::Alarms => 2,
             Self::Host => 3,
+            Self::Spool => 4,
         }
     }
 }

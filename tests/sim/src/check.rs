@@ -1,6 +1,7 @@
 //! What must hold in the end, whatever happened.
 
 use crate::client::ACTORS;
+use crate::drain::Database;
 use crate::ledger::{Ended, Ledger};
 use serde_json::Value;
 
@@ -78,6 +79,39 @@ pub fn check(ledger: &Ledger, states: &[Value]) -> Vec<String> {
             if *of == actor && *seen < last {
                 wrong.push(format!("client {client} of actor {actor} has seen {seen} of {last} events"));
             }
+        }
+    }
+    wrong
+}
+
+/// Compares the rows that reached the database with what clients know.
+pub fn check_rows(ledger: &Ledger, database: &Database) -> Vec<String> {
+    let mut wrong = database.wrong.clone();
+    let mut events = std::collections::BTreeMap::new();
+    for ((_, seq), (row, name, args)) in &database.rows {
+        let actor: usize = row.user.as_deref().and_then(|user| user.parse().ok()).unwrap_or(usize::MAX);
+        if (*seq == 1) != (name == growqr_seam::ACTOR_CREATED) {
+            wrong.push(format!("row {seq} of actor {actor} is {name}"));
+        }
+        if let Some(event) = row.event
+            && events.insert((actor, event), args.clone()).is_some()
+        {
+            wrong.push(format!("event {event} of actor {actor} is in two rows"));
+        }
+    }
+    for ((actor, seq), token) in &ledger.events {
+        let expected = serde_json::json!([token]).to_string();
+        if events.get(&(*actor, *seq)) != Some(&expected) {
+            wrong.push(format!(
+                "event {seq} of actor {actor} was seen as {token}; its row is {:?}",
+                events.get(&(*actor, *seq))
+            ));
+        }
+    }
+    for actor in 0..ACTORS {
+        let numbers: Vec<u64> = events.keys().filter(|(of, _)| *of == actor).map(|(_, seq)| *seq).collect();
+        if numbers.iter().zip(1..).any(|(found, expected)| *found != expected) {
+            wrong.push(format!("the rows of actor {actor} have a gap: {numbers:?}"));
         }
     }
     wrong

@@ -49,11 +49,13 @@ pub enum Fault {
     TurnFailed,
     /// A guest crashed.
     GuestCrashed,
+    /// Rows for the database were written twice.
+    RowsTwice,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::CommitLost,
         Self::CommitKept,
         Self::CommitTorn,
@@ -74,6 +76,7 @@ impl Fault {
         Self::Resynced,
         Self::TurnFailed,
         Self::GuestCrashed,
+        Self::RowsTwice,
     ];
 }
 

@@ -8,6 +8,7 @@
 
 mod check;
 mod client;
+mod drain;
 mod faults;
 mod guest;
 mod ledger;

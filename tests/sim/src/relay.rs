@@ -29,6 +29,10 @@ impl EngineHost for Relay {
         self.engine.commit(actor, generation, batch, sink, ticket);
     }
 
+    fn mirror(&self) -> growqr_seam::MirrorState {
+        self.engine.mirror()
+    }
+
     fn sleep_intent(&self, actor: ActorId, generation: Generation) {
         self.engine.sleep_intent(actor, generation);
     }

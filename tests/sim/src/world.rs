@@ -1,7 +1,8 @@
 //! One run: hosts that live and die on one disk, clients that outlive them, and a calm end in which everything must come right.
 
-use crate::check::check;
+use crate::check::{check, check_rows};
 use crate::client::{ACTORS, caller, listener, read};
+use crate::drain::{Database, drain};
 use crate::faults::{Counter, Dice, Fault, Fired};
 use crate::guest::{NAME, Unit, description};
 use crate::ledger::SharedLedger;
@@ -10,6 +11,7 @@ use futures::future::join_all;
 use growqr_component::{CompilerCommand, Engine as Components, EngineOptions as ComponentOptions};
 use growqr_engine::{Engine, EngineOptions};
 use growqr_runtime::{ActorSettings, Capabilities, Runtime, RuntimeInput, Served};
+use growqr_seam::MirrorSource;
 use growqr_storage::{Committer, Fault as StorageFault, ManualCommitter, MemoryStorage, Storage};
 use growqr_types::TimestampMs;
 use parking_lot::Mutex;
@@ -25,6 +27,8 @@ const BEGIN_MS: i64 = 1_767_225_600_000;
 const CALLERS: usize = 4;
 /// Clients that listen; the first ones to the first actors.
 const LISTENERS: usize = 4;
+/// Rows for the database may take so many bytes: more than a run makes.
+const ROWS_BYTES_MAX: u64 = 1 << 30;
 /// How long the calm end may take, in looks of one second each.
 const CALM_LOOKS_MAX: usize = 240;
 
@@ -32,6 +36,7 @@ struct World {
     seed: u64,
     disk: Mutex<MemoryStorage>,
     ledger: SharedLedger,
+    database: Mutex<Database>,
     counter: Counter,
     /// The clock when the host that runs was started, jumps included.
     clock: Arc<AtomicI64>,
@@ -42,6 +47,7 @@ struct Life {
     number: u64,
     calm: bool,
     engine: Engine,
+    rows: Arc<dyn MirrorSource>,
     hands: Arc<Hands>,
 }
 
@@ -59,6 +65,7 @@ pub fn run_seed(seed: u64) -> Result<Fired, String> {
         seed,
         disk: Mutex::new(MemoryStorage::new()),
         ledger: SharedLedger::default(),
+        database: Mutex::default(),
         counter: Counter::default(),
         clock: Arc::new(AtomicI64::new(BEGIN_MS)),
     });
@@ -139,6 +146,7 @@ impl World {
             region: "here".to_owned(),
         };
         let engine = Engine::with_committer(options, committer).expect("storage in memory opens");
+        let rows = engine.keep_rows(ROWS_BYTES_MAX);
         let relay = Relay {
             engine: engine.host(),
             dice: Mutex::new(self.dice(number, 4)),
@@ -155,7 +163,7 @@ impl World {
         let served = Served::native(NAME, Arc::new(Unit), description(), ActorSettings::default());
         runtime.serve(NAME, served.map(Arc::new));
         engine.attach(Arc::new(runtime));
-        Life { number, calm, engine, hands }
+        Life { number, calm, engine, rows, hands }
     }
 
     /// Clients work, faults happen, and at some moment the host ends.
@@ -175,6 +183,7 @@ impl World {
                 return Ok(());
             }
             () = life.engine.run() => {}
+            () = self.drain(life) => {}
             () = self.trouble(life) => {}
             _ = callers => {}
             _ = self.listeners(life) => {}
@@ -198,6 +207,7 @@ impl World {
             biased;
             () = self.commits(life) => Err("the committer ended".to_owned()),
             () = life.engine.run() => Err("the engine ended".to_owned()),
+            () = self.drain(life) => Err("the drain ended".to_owned()),
             _ = self.listeners(life) => Err("the listeners ended".to_owned()),
             result = self.comes_right(life) => result,
         }
@@ -214,6 +224,11 @@ impl World {
             };
             let ledger = self.ledger.lock();
             wrong = check(&ledger, &states);
+            wrong.extend(check_rows(&ledger, &self.database.lock()));
+            let waiting = life.rows.level().rows;
+            if waiting > 0 {
+                wrong.push(format!("{waiting} rows wait for the database"));
+            }
             if wrong.is_empty() {
                 return Ok(());
             }
@@ -223,6 +238,12 @@ impl World {
         }
         wrong.truncate(20);
         Err(wrong.join("\n"))
+    }
+
+    async fn drain(&self, life: &Life) {
+        life.rows.count().expect("storage in memory can be read");
+        let dice = self.dice(life.number, 8);
+        drain(&*life.rows, &self.database, &self.counter, life.calm, dice).await;
     }
 
     async fn listeners(&self, life: &Life) {

@@ -4,7 +4,7 @@ use super::deferred::Deferred;
 use super::record::{ConnectionRecord, EventRecord, InboxRecord, JsonRecord, key};
 use super::{Core, Finish, Hooks, Pending, Release, Reply};
 use bytes::Bytes;
-use growqr_seam::Batch;
+use growqr_seam::{ACTOR_CRASHED, Batch, MirrorRow, NOT_MIRRORED};
 use growqr_turn::{Connection, Effects, Outgoing};
 use growqr_types::{
     ActorId, ConnectionId, Failure, Json, OperationId, ReplyHandle, Seq, TimerId, TimestampMs, codes, limits,
@@ -105,6 +105,9 @@ impl<R> Core<R> {
         for outgoing in effects.outgoing {
             self.write_outgoing(outgoing, now, &mut system, &mut batch, &mut releases);
         }
+        if let Some(failure) = self.crash.take() {
+            batch.mirror.push(MirrorRow { event: None, record: crash_record(now, &failure) });
+        }
         let added = self.meta.last_seq - last_seq;
         if added > 0 || system.trim {
             self.trim_events(added, now, &mut batch);
@@ -182,7 +185,8 @@ impl<R> Core<R> {
         releases: Vec<Release<R>>,
         ephemeral: Option<ConnectionId>,
     ) -> Finish<R> {
-        let durable_change = must_store || !batch.writes.is_empty() || batch.alarm.is_some();
+        let durable_change =
+            must_store || !batch.writes.is_empty() || batch.alarm.is_some() || !batch.mirror.is_empty();
         if durable_change && self.lost {
             // The turns that this one stands on are not there.
             return self.after_pending(releases, ephemeral).finish.unwrap_or_default();
@@ -249,7 +253,11 @@ impl<R> Core<R> {
             Outgoing::Broadcast { name, args } => {
                 self.meta.last_seq += 1;
                 let seq = self.meta.last_seq;
-                batch.writes.push((key::event(seq), Some(EventRecord::encode(ts, &name, &args))));
+                let record = EventRecord::encode(ts, &name, &args);
+                if self.mirror && !name.ends_with(NOT_MIRRORED) {
+                    batch.mirror.push(MirrorRow { event: Some(seq), record: record.clone() });
+                }
+                batch.writes.push((key::event(seq), Some(record)));
                 self.note_event_time(ts);
                 releases.push(Release::Broadcast { seq, ts, name, args });
             }
@@ -355,6 +363,12 @@ impl<R> Core<R> {
         }
         write_connection(system.connection, batch);
     }
+}
+
+/// What the database is told about a crash.
+fn crash_record(now: TimestampMs, failure: &Failure) -> Bytes {
+    let payload = serde_json::json!([{"group": failure.group, "code": failure.code, "message": failure.message}]);
+    EventRecord::encode(now, ACTOR_CRASHED, &payload.to_string())
 }
 
 fn write_connection(connection: Option<(ConnectionId, Option<ConnectionRecord>)>, batch: &mut Batch) {

@@ -174,6 +174,12 @@ pub struct Core<R> {
     stop_deadline: Option<TimestampMs>,
     /// The last hook before a sleep has run.
     slept: bool,
+    /// Turns have rows for the database.
+    mirror: bool,
+    /// So many rows wait for the database that no turn may make more.
+    mirror_full: bool,
+    /// How the turn that just failed has crashed, for the database.
+    crash: Option<Failure>,
 }
 
 /// Everything that a core is made of.
@@ -190,12 +196,14 @@ pub struct CoreInput {
     pub connections: Arc<Connections>,
     /// What was stored.
     pub loaded: Loaded,
+    /// Turns have rows for the database.
+    pub mirror: bool,
 }
 
 impl<R> Core<R> {
     /// An actor that is starting.
     pub fn new(input: CoreInput, now: TimestampMs) -> Self {
-        let CoreInput { options, limits, offer, generation, connections, loaded } = input;
+        let CoreInput { options, limits, offer, generation, connections, loaded, mirror } = input;
         let stored_meta = loaded.meta.clone();
         let meta = loaded.meta.unwrap_or_else(|| Meta::new(offer.state_version));
         let mut core = Self {
@@ -236,6 +244,9 @@ impl<R> Core<R> {
             restart_wake: false,
             stop_deadline: None,
             slept: false,
+            mirror,
+            mirror_full: false,
+            crash: None,
             meta,
             stored_meta,
             offer,
@@ -293,6 +304,11 @@ impl<R> Core<R> {
                 self.phase = Phase::Stopping(reason);
             }
         }
+    }
+
+    /// Whether turns that may write must wait, because too much waits for the database.
+    pub fn note_mirror_full(&mut self, full: bool) {
+        self.mirror_full = full;
     }
 
     /// Numbers that others may see.

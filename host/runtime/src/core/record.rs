@@ -4,8 +4,9 @@
 //! samples.
 
 use bytes::{BufMut, Bytes, BytesMut};
+pub use growqr_seam::EventRecord;
 use growqr_turn::{ConnectionKind, Effect, TimerRecord};
-use growqr_types::{ActorId, ConnectionId, Failure, Json, OperationId, ReplyHandle, Seq, TimerId, TimestampMs};
+use growqr_types::{ActorId, ConnectionId, Failure, Json, OperationId, ReplyHandle, Seq, TimerId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 
@@ -17,6 +18,12 @@ const VERSION: u8 = 1;
 pub struct BadRecord {
     what: &'static str,
     why: String,
+}
+
+impl From<growqr_seam::BadEvent> for BadRecord {
+    fn from(error: growqr_seam::BadEvent) -> Self {
+        Self { what: "event", why: error.0.to_owned() }
+    }
 }
 
 /// Keys of one actor.
@@ -161,56 +168,6 @@ impl Meta {
             return Err(BadRecord { what: "actor record", why: "its event numbers contradict each other".to_owned() });
         }
         Ok(meta)
-    }
-}
-
-/// An event of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventRecord {
-    /// When the turn ran.
-    pub ts: TimestampMs,
-    /// Name.
-    pub name: String,
-    /// A JSON array.
-    pub args: Json,
-}
-
-impl EventRecord {
-    /// The record of an event.
-    pub fn encode(ts: TimestampMs, name: &str, args: &str) -> Bytes {
-        let mut out = BytesMut::with_capacity(13 + name.len() + args.len());
-        out.put_u8(VERSION);
-        out.put_u64_le(ts);
-        // The size of one event is limited far below 4 GiB before it gets here.
-        out.put_u32_le(u32::try_from(name.len()).unwrap_or(u32::MAX));
-        out.put_slice(name.as_bytes());
-        out.put_slice(args.as_bytes());
-        out.freeze()
-    }
-
-    /// Reads when the turn ran, and nothing else.
-    pub fn time(bytes: &[u8]) -> Result<TimestampMs, BadRecord> {
-        match bytes.split_first_chunk::<9>() {
-            Some(([VERSION, ts @ ..], _)) => Ok(u64::from_le_bytes(*ts)),
-            _ => Err(BadRecord { what: "event", why: "it is too short, or its format is unknown".to_owned() }),
-        }
-    }
-
-    /// Reads the record.
-    pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
-        let bad = |why: &str| BadRecord { what: "event", why: why.to_owned() };
-        let (head, rest) = bytes.split_at_checked(13).ok_or_else(|| bad("it is too short"))?;
-        if head[0] != VERSION {
-            return Err(bad("its format is unknown"));
-        }
-        let mut ts = [0; 8];
-        ts.copy_from_slice(&head[1..9]);
-        let mut len = [0; 4];
-        len.copy_from_slice(&head[9..13]);
-        let (name, args) =
-            rest.split_at_checked(u32::from_le_bytes(len) as usize).ok_or_else(|| bad("its name is cut off"))?;
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| bad("it is not UTF-8"));
-        Ok(Self { ts: u64::from_le_bytes(ts), name: text(name)?, args: text(args)? })
     }
 }
 

@@ -54,6 +54,9 @@ impl<R> Core<R> {
                 if crashed || matches!(job, Job::Wake(_)) {
                     self.note_crash(now);
                 }
+                if crashed && self.mirror {
+                    self.crash = Some(failure.clone());
+                }
                 self.fail(job, failure, now)
             }
         }

@@ -11,6 +11,9 @@ use growqr_turn::{
 use growqr_types::{ConnectionId, Failure, OperationId, TimestampMs, codes, limits};
 use std::time::Duration;
 
+/// Time between two looks at a database that is too far behind.
+const MIRROR_LOOK_PAUSE: Duration = Duration::from_millis(250);
+
 fn later(now: TimestampMs, duration: Duration) -> TimestampMs {
     now.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
@@ -62,11 +65,19 @@ impl<R> Core<R> {
         }
         // A stop does not wait for the end of a pause.
         let paused = self.paused_until > now && self.phase == Phase::Running;
-        if !paused && let Some(job) = self.take_due_timer(now) {
+        let full = self.mirror_full && self.phase == Phase::Running;
+        if !paused
+            && !full
+            && let Some(job) = self.take_due_timer(now)
+        {
             self.last_activity = now;
             return self.begin(job, now);
         }
-        if paused {
+        if full && !paused {
+            if let Some(step) = self.next_while_full(now) {
+                return Some(step);
+            }
+        } else if paused {
             // What nobody would hear of waits for the end of the pause.
             if let Some((mail, _)) =
                 self.queue.iter().position(|(mail, _)| mail.can_be_refused()).and_then(|at| self.queue.remove(at))
@@ -87,9 +98,33 @@ impl<R> Core<R> {
             self.asked_sleep = true;
             return Some(Step::just(Next::AskSleep));
         }
-        let timer = if paused { Some(self.paused_until) } else { self.timer_due };
+        let timer = match (paused, full) {
+            (true, _) => Some(self.paused_until),
+            (false, true) => Some(later(now, MIRROR_LOOK_PAUSE)),
+            (false, false) => self.timer_due,
+        };
         let until = [sleep_at, timer, self.deadlines.first().map(|(at, _)| *at)].into_iter().flatten().min();
         Some(Step::just(Next::Wait(until)))
+    }
+
+    /// The database is so far behind that nothing may be added for it: calls that may write are refused, what nobody would hear of
+    /// waits, and the rest goes on.
+    fn next_while_full(&mut self, now: TimestampMs) -> Option<Step<R>> {
+        let waits = |mail: &Mail<R>| {
+            matches!(mail, Mail::Envelope { .. } | Mail::EffectDone { .. } | Mail::Sandbox(_) | Mail::Disconnect { .. })
+        };
+        let at = self.queue.iter().position(|(mail, _)| !waits(mail))?;
+        let (mail, arrived) = self.queue.remove(at)?;
+        self.last_activity = now;
+        let writes = match &mail {
+            Mail::Action { name, .. } => self.offer.actions.get(name) == Some(&false),
+            Mail::Queue { .. } | Mail::Request { .. } | Mail::Socket { .. } => true,
+            _ => false,
+        };
+        if writes {
+            return Some(Step::releases(refuse(mail, &codes::MIRROR_FULL.failure())));
+        }
+        self.open(mail, arrived, now).or_else(|| Some(Step::just(Next::Again)))
     }
 
     /// Nothing waits any more: the last hook, then the end.

@@ -125,6 +125,7 @@ impl World {
             generation: self.generation,
             connections: Arc::new(Connections::default()),
             loaded: self.load(),
+            mirror: false,
         };
         self.core = Some(Core::new(input, self.now));
     }
