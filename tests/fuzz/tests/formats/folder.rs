@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 
 /// Below a release's folder.
 const FOLDER: &str = "folder";
+/// The spaces that the first release had. A later space is simply empty in a folder of that time.
+const SPACES: [Space; 4] = [Space::Actors, Space::Directory, Space::Alarms, Space::Host];
 /// Entries of each space.
 const ENTRIES: u8 = 20;
 
 /// Entries that were written out into sorted files, and entries that are only in the journal.
 fn commit(storage: &FjallStorage, round: u8) {
     for number in 0..ENTRIES {
-        let writes = Space::ALL.map(|space| Write::put(space, vec![round, number], vec![number; usize::from(number)]));
+        let writes = SPACES.map(|space| Write::put(space, vec![round, number], vec![number; usize::from(number)]));
         storage.commit(&writes).expect("a commit");
     }
     storage.commit(&[Write::delete(Space::Actors, vec![round, 0])]).expect("a commit");
@@ -89,7 +91,7 @@ pub fn check(release: &Path) {
     for opened in 0..2 {
         let storage = open(folder.path());
         for round in [1, 2] {
-            for space in Space::ALL {
+            for space in SPACES {
                 for number in 0..ENTRIES {
                     let found = storage.get(space, &[round, number]).expect("a read").map(|value| value.to_vec());
                     let deleted = space == Space::Actors && number == 0;
@@ -98,6 +100,8 @@ pub fn check(release: &Path) {
                 }
             }
         }
+        let none = storage.scan(Space::Spool, &[0], None, 1, false).expect("a read");
+        assert!(none.is_empty(), "a space that the release did not have");
         storage.commit(&[Write::put(Space::Host, b"more".to_vec(), b"more".to_vec())]).expect("a commit");
     }
 }
