@@ -178,6 +178,8 @@ codes! {
 
     /// The database can't be reached, or is not ready yet.
     DATABASE_UNAVAILABLE = "database"."unavailable", 503, "The database can't be reached; try again later.";
+    /// No database in this deployment.
+    DATABASE_NOT_AVAILABLE = "database"."not_available", 503, "No database is configured in this deployment.";
     /// The database took too long.
     DATABASE_TIMEOUT = "database"."timeout", 504, "The database took too long.";
     /// Too much waits for the database; the call did not run.
@@ -238,6 +240,14 @@ codes! {
     API_NOT_FOUND = "api"."not_found", 404, "No such path.";
     /// A REST request can't be understood.
     API_BAD_REQUEST = "api"."bad_request", 400, "The request is not valid.";
+    /// A page's cursor is not one that this interface gave.
+    API_BAD_CURSOR = "api"."bad_cursor", 400, "The cursor is not valid; begin with the first page.";
+    /// Somebody asks too often.
+    API_RATE_LIMITED = "api"."rate_limited", 429, "Too many requests; try again later.";
+    /// Somebody has too many event streams open.
+    API_TOO_MANY_STREAMS = "api"."too_many_streams", 429, "Too many event streams are open; close one first.";
+    /// The user has no such thread.
+    THREAD_NOT_FOUND = "thread"."not_found", 404, "The thread does not exist or was deleted.";
     /// A REST field is missing or wrong.
     VALIDATION = "validation"."invalid_input", 400, "A parameter is missing or not valid.";
     /// Something in the host went wrong.
