@@ -53,15 +53,21 @@ impl GrowAgent {
         messages::page(ctx, &request)
     }
 
+    /// `{thread, title?, archived?}`: what is not given stays as it is.
+    #[action]
+    fn update_thread(&mut self, ctx: &mut Ctx, request: threads::UpdateRequest) -> Result<threads::View> {
+        threads::update(ctx, &request)
+    }
+
     #[action]
     fn rename_thread(&mut self, ctx: &mut Ctx, request: threads::RenameRequest) -> Result<threads::View> {
-        threads::rename(ctx, &request)
+        threads::rename(ctx, request)
     }
 
     /// `{thread}` archives, `{thread, archived: false}` brings back.
     #[action]
     fn archive_thread(&mut self, ctx: &mut Ctx, request: threads::ArchiveRequest) -> Result<threads::View> {
-        threads::archive(ctx, &request)
+        threads::archive(ctx, request)
     }
 
     #[action]

@@ -71,8 +71,9 @@ impl Stage {
                 "chat" => serde_json::to_value(chat(agent, world, serde_json::from_str(&text).unwrap())?),
                 "threads" => serde_json::to_value(threads::list(world, &serde_json::from_str(&text).unwrap())?),
                 "messages" => serde_json::to_value(messages::page(world, &serde_json::from_str(&text).unwrap())?),
-                "rename" => serde_json::to_value(threads::rename(world, &serde_json::from_str(&text).unwrap())?),
-                "archive" => serde_json::to_value(threads::archive(world, &serde_json::from_str(&text).unwrap())?),
+                "rename" => serde_json::to_value(threads::rename(world, serde_json::from_str(&text).unwrap())?),
+                "archive" => serde_json::to_value(threads::archive(world, serde_json::from_str(&text).unwrap())?),
+                "update" => serde_json::to_value(threads::update(world, &serde_json::from_str(&text).unwrap())?),
                 "delete" => serde_json::to_value(threads::delete(agent, world, &serde_json::from_str(&text).unwrap())?),
                 other => panic!("no action {other}"),
             }
@@ -187,6 +188,19 @@ fn threads_are_renamed_archived_and_deleted() {
     for action in ["messages", "delete", "archive"] {
         assert_eq!(stage.act(action, json!({"thread": one})), "user.unknown_thread", "{action}");
     }
+}
+
+#[test]
+fn title_and_place_of_a_thread_change_together_or_not_at_all() {
+    let mut stage = Stage::default();
+    let one = stage.say(None, "1", "one").thread;
+    stage.events();
+    assert_eq!(stage.act("update", json!({"thread": one, "title": " ", "archived": true})), "user.title_empty");
+    assert_eq!(stage.titles(json!({})), ["one"]);
+    let view = stage.act("update", json!({"thread": one, "title": "Uno", "archived": true}));
+    assert_eq!((&view["title"], &view["archived"], &view["messages"]), (&json!("Uno"), &json!(true), &json!(2)));
+    assert_eq!(stage.act("update", json!({"thread": one})), view);
+    assert_eq!(stage.events(), ["thread.updated"]);
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub struct View {
     pub thread: String,
     pub title: String,
     pub archived: bool,
+    /// Messages that it had so far.
+    pub messages: u64,
     pub created_at: u64,
     pub updated_at: u64,
 }
@@ -53,6 +55,7 @@ impl Thread {
             thread: self.id.clone(),
             title: self.title.clone(),
             archived: self.archived,
+            messages: self.next - 1,
             created_at: self.created_at,
             updated_at: self.updated_at,
         }
@@ -128,6 +131,31 @@ pub fn list(world: &impl World, request: &ListRequest) -> Result<Page> {
     Ok(Page { threads: page, more: wanted.next().is_some() })
 }
 
+/// What `updateThread` takes: what is not given stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateRequest {
+    thread: String,
+    title: Option<String>,
+    archived: Option<bool>,
+}
+
+/// Changes title and place of a thread, both or neither.
+pub fn update(world: &mut impl World, request: &UpdateRequest) -> Result<View> {
+    let title = request.title.as_deref().map(input::title).transpose()?;
+    let mut thread = find(world, &request.thread)?;
+    let before = thread.clone();
+    if let Some(title) = title {
+        title.clone_into(&mut thread.title);
+    }
+    thread.archived = request.archived.unwrap_or(thread.archived);
+    if thread != before {
+        thread.save(world)?;
+        world.emit(UPDATED, &thread.view());
+    }
+    Ok(thread.view())
+}
+
 /// What `renameThread` takes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,13 +165,9 @@ pub struct RenameRequest {
 }
 
 /// Gives a thread another title.
-pub fn rename(world: &mut impl World, request: &RenameRequest) -> Result<View> {
-    let title = input::title(&request.title)?;
-    change(world, &request.thread, |thread| {
-        let changed = thread.title != title;
-        title.clone_into(&mut thread.title);
-        changed
-    })
+pub fn rename(world: &mut impl World, request: RenameRequest) -> Result<View> {
+    let RenameRequest { thread, title } = request;
+    update(world, &UpdateRequest { thread, title: Some(title), archived: None })
 }
 
 /// What `archiveThread` takes.
@@ -160,10 +184,9 @@ fn yes() -> bool {
 }
 
 /// Puts a thread aside, or brings it back.
-pub fn archive(world: &mut impl World, request: &ArchiveRequest) -> Result<View> {
-    change(world, &request.thread, |thread| {
-        std::mem::replace(&mut thread.archived, request.archived) != request.archived
-    })
+pub fn archive(world: &mut impl World, request: ArchiveRequest) -> Result<View> {
+    let ArchiveRequest { thread, archived } = request;
+    update(world, &UpdateRequest { thread, title: None, archived: Some(archived) })
 }
 
 /// A message brings an archived thread back.
@@ -171,15 +194,6 @@ pub fn revive(world: &mut impl World, thread: &mut Thread) {
     if std::mem::replace(&mut thread.archived, false) {
         world.emit(UPDATED, &thread.view());
     }
-}
-
-fn change(world: &mut impl World, id: &str, change: impl FnOnce(&mut Thread) -> bool) -> Result<View> {
-    let mut thread = find(world, id)?;
-    if change(&mut thread) {
-        thread.save(world)?;
-        world.emit(UPDATED, &thread.view());
-    }
-    Ok(thread.view())
 }
 
 /// What `deleteThread` takes.

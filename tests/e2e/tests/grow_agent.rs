@@ -11,7 +11,7 @@ fn results() -> &'static Results {
 
 behaviours! { results;
     a_chat_is_heard_as_events_before_its_reply => [
-        ["thread.created", {"thread": "id", "title": "Hello", "archived": false, "createdAt": "time", "updatedAt": "time"}],
+        ["thread.created", {"thread": "id", "title": "Hello", "archived": false, "messages": 0, "createdAt": "time", "updatedAt": "time"}],
         ["message.completed", {
             "message": "id", "thread": "id", "number": 1, "role": "user", "status": "completed", "text": "Hello\nthere",
             "createdAt": "time", "clientMessageId": "1"
