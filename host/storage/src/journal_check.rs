@@ -18,10 +18,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
-const TRAILER: &[u8] = b"FJL\x03";
-const TAG_START: u8 = 1;
-const TAG_ITEM: u8 = 2;
-const TAG_END: u8 = 3;
+pub(crate) const TRAILER: &[u8] = b"FJL\x03";
+pub(crate) const TAG_START: u8 = 1;
+pub(crate) const TAG_ITEM: u8 = 2;
+pub(crate) const TAG_END: u8 = 3;
 const TAG_CLEAR: u8 = 4;
 /// Longer files are left to the store; it changes a journal after 64 MB and one more commit.
 const FILE_BYTES_MAX: u64 = 1 << 30;

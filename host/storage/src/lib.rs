@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod journal;
 mod journal_check;
 mod memory;
+mod sectors;
 mod stats;
 
 pub use committer::{CommitDone, CommitListener, CommitRequest, Committed, Committer, ManualCommitter};

@@ -3,6 +3,7 @@
 //! It behaves like the one on disk: a handle is dead for writing after a failed commit, and [`MemoryStorage::reopen`] finds what
 //! the "disk" holds. It reads no clock and draws no random number: the caller says which commit has which fault.
 
+use crate::sectors::Tail;
 use crate::{Entries, Space, Storage, StorageError, Write};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -20,6 +21,9 @@ pub enum Fault {
     Kept,
     /// An error; power failed after so many writes had reached the disk. Reopening finds an incomplete commit and drops it.
     Torn(usize),
+    /// An error; power failed while the commit's sectors reached the disk in an order of their own. The bits say of one after the
+    /// other whether it had arrived. Reopening finds the commit only if all had.
+    Reordered(u64),
     /// The disk is full: an error, nothing is there.
     DiskFull,
     /// The storage engine panics; nothing is there.
@@ -76,16 +80,10 @@ impl Gate {
 
 type Maps = [BTreeMap<Bytes, Bytes>; Space::ALL.len()];
 
-/// The last commit as far as it reached the disk, when it failed.
-#[derive(Clone)]
-struct Tail {
-    writes: Vec<Write>,
-    complete: bool,
-}
-
 #[derive(Default)]
 struct State {
     maps: Maps,
+    /// The last commit as far as it reached the disk, when it failed.
     tail: Option<Tail>,
     failed: Option<StorageError>,
     commits: u64,
@@ -131,8 +129,8 @@ impl MemoryStorage {
     pub fn reopen_with_faults(&self, plan: impl FnMut(u64) -> Option<Fault> + Send + 'static) -> Self {
         let state = self.state.read();
         let mut maps = state.maps.clone();
-        if let Some(tail) = state.tail.as_ref().filter(|tail| tail.complete) {
-            apply(&mut maps, &[&tail.writes]);
+        if let Some(tail) = &state.tail {
+            apply(&mut maps, &[&tail.recovered()]);
         }
         let state = State { maps, ..State::default() };
         Self { state: Arc::new(RwLock::new(state)), faults: Arc::new(Mutex::new(Box::new(plan))) }
@@ -190,14 +188,9 @@ impl Storage for MemoryStorage {
                 drop(state);
                 panic!("commit {number}: an injected panic");
             }
-            Some(Fault::Kept) => {
-                (failure("the flush failed"), Some(Tail { writes: writes().cloned().collect(), complete: true }))
-            }
-            Some(Fault::Torn(count)) => {
-                let complete = count >= writes().count();
-                let tail = Tail { writes: writes().take(count).cloned().collect(), complete };
-                (failure("power failed"), Some(tail))
-            }
+            Some(Fault::Kept) => (failure("the flush failed"), Some(Tail::kept(groups))),
+            Some(Fault::Torn(count)) => (failure("power failed"), Some(Tail::torn(groups, count))),
+            Some(Fault::Reordered(arrived)) => (failure("power failed"), Some(Tail::reordered(groups, arrived))),
         };
         state.tail = tail;
         state.failed = Some(error.clone());

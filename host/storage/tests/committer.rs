@@ -181,6 +181,9 @@ fn a_failed_commit_poisons_the_committer() {
     check("kept", Fault::Kept, true);
     check("torn", Fault::Torn(5), false);
     check("torn after all of it", Fault::Torn(COMMIT_TURNS_MAX), true);
+    check("reordered, the first part missing", Fault::Reordered(!1), false);
+    check("reordered, every second part missing", Fault::Reordered(0x5555_5555_5555_5555), false);
+    check("reordered, and all arrived", Fault::Reordered(u64::MAX), true);
     check("disk full", Fault::DiskFull, false);
     check("panic", Fault::Panic, false);
 }

@@ -15,6 +15,8 @@ pub enum Fault {
     CommitKept,
     /// A commit failed after a part of its writes.
     CommitTorn,
+    /// A commit failed while its sectors reached the disk in an order of their own.
+    CommitReordered,
     /// The disk was full.
     DiskFull,
     /// Storage panicked.
@@ -59,6 +61,7 @@ impl Fault {
         Self::CommitLost,
         Self::CommitKept,
         Self::CommitTorn,
+        Self::CommitReordered,
         Self::DiskFull,
         Self::StoragePanic,
         Self::CommitSlow,

@@ -321,11 +321,17 @@ fn plan(mut dice: Dice, counter: Counter) -> impl FnMut(u64) -> Option<StorageFa
         if !dice.per_mille(8) {
             return None;
         }
-        let (fault, storage) = match dice.between(0, 4) {
+        let (fault, storage) = match dice.between(0, 5) {
             0 => (Fault::CommitLost, StorageFault::Lost),
             1 => (Fault::CommitKept, StorageFault::Kept),
             2 => (Fault::CommitTorn, StorageFault::Torn(dice.between(0, 3) as usize)),
-            3 => (Fault::DiskFull, StorageFault::DiskFull),
+            3 => {
+                // Nearly all of them, so that the rare case that all had arrived happens too.
+                let lost =
+                    dice.between(0, u64::MAX - 1) & dice.between(0, u64::MAX - 1) & dice.between(0, u64::MAX - 1);
+                (Fault::CommitReordered, StorageFault::Reordered(!lost))
+            }
+            4 => (Fault::DiskFull, StorageFault::DiskFull),
             _ => (Fault::StoragePanic, StorageFault::Panic),
         };
         counter.hit(fault);
