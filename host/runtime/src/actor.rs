@@ -143,6 +143,7 @@ pub fn spawn(input: ActorInput) {
     tokio::spawn(async move {
         if AssertUnwindSafe(run(input)).catch_unwind().await.is_err() {
             tracing::error!(actor = %id, "the host panicked while it ran this actor; the actor starts anew from what is durable");
+            handle.hub.sessions().iter().for_each(|session| session.actor_lost());
         }
         shared.force_leave(id, &handle);
         handle.tell_stop(true);
@@ -522,6 +523,9 @@ impl Driver {
                 self.refuse_rest(&codes::ACTOR_NOT_FOUND.failure());
             }
             Some(StopReason::Shutdown | StopReason::Lost) | None => {
+                if reason == Some(StopReason::Lost) {
+                    self.handle.hub.sessions().iter().for_each(|session| session.actor_lost());
+                }
                 self.shared.force_leave(self.id(), &self.handle);
                 self.refuse_rest(&codes::RESTARTING.failure());
             }

@@ -293,6 +293,15 @@ impl Session {
         self.input.socket.close(code, reason);
     }
 
+    /// The actor was lost together with turns that are not durable. A client of the connection protocol is told about each of its
+    /// calls; on a raw socket nothing could say which messages are gone, so that it ends here, and takes no more of them.
+    pub fn actor_lost(&self) {
+        if self.is_raw() {
+            self.state.lock().phase = Phase::Closed;
+            self.close(&codes::COMMIT_FAILED);
+        }
+    }
+
     fn close(&self, code: &Code) {
         self.input.socket.close(1011, &format!("{}.{}", code.group, code.code));
     }
