@@ -87,7 +87,8 @@ impl Courier {
 
     async fn run_one(self: Arc<Self>, operation: OperationId, effect: Effect) {
         let mut pause = RETRY_FIRST;
-        loop {
+        // An actor that has stopped runs the effect again at its next start, under the same id.
+        while self.is_current() {
             match self.attempt(operation, &effect).await {
                 Ok(Delivered::Answered(outcome)) => {
                     self.done(operation, outcome);
@@ -108,12 +109,14 @@ impl Courier {
                 }
             }
             tokio::time::sleep(pause).await;
-            if self.shared.generation(self.identity.id) != self.identity.generation {
-                // The actor has stopped; its next start runs the effect under the same id.
-                return;
-            }
             pause = (pause * 2).min(RETRY_MAX);
         }
+    }
+
+    /// Whether the actor whose effects these are still runs. Its generation does not say it: one that committed nothing is counted
+    /// again, and by then its effects may be over, and what they made destroyed.
+    fn is_current(&self) -> bool {
+        self.shared.handle(self.identity.id).is_some_and(|handle| Arc::ptr_eq(&handle, &self.handle))
     }
 
     async fn await_answer(
