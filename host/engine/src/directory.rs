@@ -249,6 +249,7 @@ impl Inner {
                     namespace: namespace.to_owned(),
                     created: (self.clock)(),
                     destroying: false,
+                    removing: false,
                 };
                 let encoded = actor.encode()?;
                 vacant.insert(id);

@@ -209,7 +209,14 @@ impl Inner {
             }
             if !actor.destroying {
                 actor.destroying = true;
-                self.mark_destroying(id, &actor, &slot).await?;
+                if let Err(failure) = self.mark_destroying(id, &actor, &slot).await {
+                    // It goes on, or starts anew: its alarms count again.
+                    slot.destroying.store(false, Ordering::Release);
+                    if *state == State::Idle {
+                        self.retire(id, &mut state);
+                    }
+                    return Err(failure);
+                }
             }
             let done = self.finish_destroying(id, &slot, &actor, *state == State::Running).await;
             self.retire(id, &mut state);
@@ -220,13 +227,8 @@ impl Inner {
     }
 
     async fn mark_destroying(&self, id: ActorId, actor: &StoredActor, slot: &Slot) -> Result<(), Failure> {
-        let old = if slot.generation.load(Ordering::Acquire) == 0 {
-            let stored =
-                self.store.get(Space::Directory, &record::alarm_of_key(id)).map_err(|error| unreadable(&error))?;
-            stored.and_then(|bytes| record::read_u64(&bytes))
-        } else {
-            *slot.alarm.lock()
-        };
+        let old =
+            if slot.generation.load(Ordering::Acquire) == 0 { self.stored_alarm(id)? } else { *slot.alarm.lock() };
         let mut writes = vec![
             Write::put(Space::Directory, record::id_key(id), actor.encode()?),
             Write::delete(Space::Directory, record::name_key(&actor.namespace, &actor.name, &actor.key)),
@@ -238,6 +240,11 @@ impl Inner {
         self.store.commit(writes).await.map_err(|_| codes::COMMIT_FAILED.failure())
     }
 
+    fn stored_alarm(&self, id: ActorId) -> Result<Option<TimestampMs>, Failure> {
+        let stored = self.store.get(Space::Directory, &record::alarm_of_key(id)).map_err(|error| unreadable(&error))?;
+        Ok(stored.and_then(|bytes| record::read_u64(&bytes)))
+    }
+
     async fn finish_destroying(
         self: &Arc<Self>,
         id: ActorId,
@@ -245,8 +252,24 @@ impl Inner {
         actor: &StoredActor,
         running: bool,
     ) -> Result<(), Failure> {
-        let runtime = self.runtime()?.clone();
         slot.destroying.store(true, Ordering::Release);
+        if !actor.removing {
+            self.run_last_hook(id, slot, actor, running).await?;
+        }
+        slot.generation.store(0, Ordering::Release);
+        // What the actor had submitted must be there, or it would stay.
+        self.settle().await?;
+        self.remove(id, slot, actor).await
+    }
+
+    async fn run_last_hook(
+        self: &Arc<Self>,
+        id: ActorId,
+        slot: &Slot,
+        actor: &StoredActor,
+        running: bool,
+    ) -> Result<(), Failure> {
+        let runtime = self.runtime()?.clone();
         let running = running
             || match self.start(id, slot, actor).await {
                 Ok(()) => true,
@@ -258,29 +281,31 @@ impl Inner {
         if running {
             runtime.stop(id, slot.generation.load(Ordering::Acquire), StopReason::Destroy).await;
         }
-        slot.generation.store(0, Ordering::Release);
-        self.remove_keys(id).await?;
-        let alarm = *slot.alarm.lock();
-        let mut writes = vec![
-            Write::delete(Space::Directory, record::id_key(id)),
-            Write::delete(Space::Directory, record::input_key(id)),
-            Write::delete(Space::Directory, record::generation_key(id)),
-        ];
-        writes.extend(alarm_writes(id, alarm, None));
-        self.commit_end(id, slot, actor, writes).await
+        Ok(())
     }
 
-    async fn remove_keys(&self, id: ActorId) -> Result<(), Failure> {
+    /// Removes an actor's keys, and its place in the directory together with the last of them. A removal that is cut off is noted
+    /// with its first step: an actor that was started on what is left would be created a second time.
+    async fn remove(&self, id: ActorId, slot: &Slot, actor: &StoredActor) -> Result<(), Failure> {
         let end = record::after_actor(id);
         loop {
             let found = self
                 .store
                 .scan(Space::Actors, id.as_bytes(), end.as_deref(), REMOVE_CHUNK)
                 .map_err(|error| unreadable(&error))?;
-            if found.is_empty() {
-                return Ok(());
+            let is_last = found.len() < REMOVE_CHUNK;
+            let mut writes: Vec<Write> = found.into_iter().map(|(key, _)| Write::delete(Space::Actors, key)).collect();
+            if is_last {
+                writes.extend([
+                    Write::delete(Space::Directory, record::id_key(id)),
+                    Write::delete(Space::Directory, record::input_key(id)),
+                    Write::delete(Space::Directory, record::generation_key(id)),
+                ]);
+                writes.extend(alarm_writes(id, self.stored_alarm(id)?, None));
+                return self.commit_end(id, slot, actor, writes).await;
             }
-            let writes = found.into_iter().map(|(key, _)| Write::delete(Space::Actors, key)).collect();
+            let removing = StoredActor { removing: true, ..actor.clone() };
+            writes.push(Write::put(Space::Directory, record::id_key(id), removing.encode()?));
             self.store.commit(writes).await.map_err(|_| codes::COMMIT_FAILED.failure())?;
         }
     }

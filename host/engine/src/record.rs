@@ -33,6 +33,9 @@ pub struct StoredActor {
     pub created: TimestampMs,
     /// It is being destroyed: only its last hook and the removal of its keys are left.
     pub destroying: bool,
+    /// Its last hook is over and some of its keys are gone: it must not be started any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removing: bool,
 }
 
 impl StoredActor {

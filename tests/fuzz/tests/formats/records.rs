@@ -144,6 +144,7 @@ fn directory() -> Vec<Sample> {
         namespace: "default".to_owned(),
         created: NOW,
         destroying,
+        removing: false,
     };
     let encoded = |actor: engine::StoredActor| actor.encode().expect("a record");
     let keys = [
@@ -160,6 +161,7 @@ fn directory() -> Vec<Sample> {
     samples.extend([
         Sample::new("engine.actor", "plain", encoded(actor(key(), false))),
         Sample::new("engine.actor", "destroying", encoded(actor(ActorKey::default(), true))),
+        Sample::new("engine.actor", "removing", encoded(engine::StoredActor { removing: true, ..actor(key(), true) })),
         Sample::new("engine.alarm-key", "plain", engine::alarm_key(NOW, ACTOR)),
         Sample::new("engine.list-key", "plain", engine::list_key("default", "counter", NOW, ACTOR)),
         Sample::new("engine.generation", "plain", 0x0102_0304u32.to_le_bytes()),
