@@ -2,7 +2,10 @@
 
 use crate::client::ACTORS;
 use crate::drain::Database;
+use crate::guest;
 use crate::ledger::{Ended, Ledger};
+use growqr_storage::{MemoryStorage, Space, Storage};
+use growqr_types::ActorId;
 use serde_json::Value;
 
 /// Compares what clients know with what the actors' states say. Gives everything that is wrong, or not finished yet.
@@ -19,6 +22,9 @@ pub fn check(ledger: &Ledger, states: &[Value]) -> Vec<String> {
         let (first, done) = match operation.kind {
             "add" | "late" => ("t", None),
             "timer" => ("s", Some("1")),
+            "repeat" => ("c", Some("1")),
+            "breed" => ("b", Some("1")),
+            "frame" => ("w", Some("1")),
             "send" => ("o", Some("1")),
             _ => ("x", None),
         };
@@ -35,12 +41,22 @@ pub fn check(ledger: &Ledger, states: &[Value]) -> Vec<String> {
             }
         }
         let once = stored.map(|_| "1");
+        let bad = at(actor, format!("bad/{token}"));
+        must(bad.is_none(), &format!("something failed: {bad:?}"));
         match operation.kind {
+            "repeat" => {
+                let runs = at(actor, format!("k/{token}"));
+                let expected = stored.map(|_| guest::REPEATS.to_string());
+                must(runs == expected.as_deref(), &format!("the repeating timer ran {runs:?} times"));
+            }
+            "breed" => {
+                must(at(actor, format!("dd/{token}")) == once, "the child was not destroyed exactly once");
+                must(at(actor, format!("g/{token}")) == once, "the child's last hook did not run exactly once");
+            }
+            "frame" => must(stored == once, "a frame was taken twice"),
             "timer" => must(at(actor, format!("f/{token}")) == once, "the timer did not run exactly once"),
             "send" => {
                 must(at(actor, format!("d/{token}")) == once, "the end of the call did not come exactly once");
-                let bad = at(actor, format!("bad/{token}"));
-                must(bad.is_none(), &format!("the call failed: {bad:?}"));
                 let taken: Vec<_> = (0..ACTORS).filter_map(|actor| at(actor, format!("r/{token}"))).collect();
                 let operations: Vec<_> = states[actor]
                     .as_object()
@@ -89,11 +105,13 @@ pub fn check_rows(ledger: &Ledger, database: &Database) -> Vec<String> {
     let mut wrong = database.wrong.clone();
     let mut events = std::collections::BTreeMap::new();
     for ((_, seq), (row, name, args)) in &database.rows {
+        // A child has no number; nobody listens to its events.
         let actor: usize = row.user.as_deref().and_then(|user| user.parse().ok()).unwrap_or(usize::MAX);
         if (*seq == 1) != (name == growqr_seam::ACTOR_CREATED) {
             wrong.push(format!("row {seq} of actor {actor} is {name}"));
         }
         if let Some(event) = row.event
+            && actor < ACTORS
             && events.insert((actor, event), args.clone()).is_some()
         {
             wrong.push(format!("event {event} of actor {actor} is in two rows"));
@@ -115,4 +133,25 @@ pub fn check_rows(ledger: &Ledger, database: &Database) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// What storage holds of actors that are none of these: nothing is left of those that were destroyed.
+pub fn leftovers(disk: &MemoryStorage, actors: &[ActorId]) -> Vec<String> {
+    let mut left = Vec::new();
+    for space in [Space::Actors, Space::Directory, Space::Alarms] {
+        let entries = disk.scan(space, &[], None, usize::MAX, false).expect("memory can be read");
+        for (key, value) in entries {
+            let id = match (space, key.first()) {
+                (Space::Actors, _) => key.get(..16),
+                (Space::Directory, Some(b'k')) => value.get(..16),
+                (Space::Directory, Some(b'i' | b'x' | b'g' | b'a')) => key.get(1..17),
+                _ => key.len().checked_sub(16).and_then(|at| key.get(at..)),
+            };
+            let id = id.and_then(|id| id.try_into().ok()).map(ActorId::from_bytes);
+            if !id.is_some_and(|id| actors.contains(&id)) {
+                left.push(format!("{space:?} still has {:?} of {id:?}", String::from_utf8_lossy(&key)));
+            }
+        }
+    }
+    left
 }

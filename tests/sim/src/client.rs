@@ -29,7 +29,8 @@ const NOT_DONE: [&str; 7] = [
     "user.failed",
 ];
 
-async fn resolve(engine: &Engine, actor: usize) -> Result<ActorId, Failure> {
+/// The id of an actor, which is made if there is none.
+pub async fn resolve(engine: &Engine, actor: usize) -> Result<ActorId, Failure> {
     let key = ActorKey(vec![actor.to_string()]);
     engine.host().get_or_create("default", NAME, key, None).await.map(|found| found.actor)
 }
@@ -65,10 +66,12 @@ pub async fn caller(engine: &Engine, ledger: &SharedLedger, counter: &Counter, n
         let actor = dice.between(0, ACTORS as u64 - 1) as usize;
         let delay = dice.between(1, 400);
         let (kind, extra) = match dice.between(0, 99) {
-            0..40 => ("add", Value::Null),
-            40..50 => ("late", json!(delay)),
-            50..65 => ("timer", json!(delay)),
-            65..82 => ("send", json!(dice.between(0, ACTORS as u64 - 1).to_string())),
+            0..36 => ("add", Value::Null),
+            36..44 => ("late", json!(delay)),
+            44..56 => ("timer", json!(delay)),
+            56..62 => ("repeat", json!(delay)),
+            62..68 => ("breed", Value::Null),
+            68..82 => ("send", json!(dice.between(0, ACTORS as u64 - 1).to_string())),
             82..90 => ("fail", json!(delay % 2)),
             _ => ("get", Value::Null),
         };

@@ -43,6 +43,8 @@ pub enum Fault {
     AnswerLost,
     /// An actor was told to sleep.
     ToldToSleep,
+    /// The host lost a raw socket's frames, and closed it.
+    SocketClosed,
     /// A client came back and resumed.
     Resumed,
     /// A client came back too late and was told to start anew.
@@ -57,7 +59,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::CommitLost,
         Self::CommitKept,
         Self::CommitTorn,
@@ -75,6 +77,7 @@ impl Fault {
         Self::MessageDelayed,
         Self::AnswerLost,
         Self::ToldToSleep,
+        Self::SocketClosed,
         Self::Resumed,
         Self::Resynced,
         Self::TurnFailed,

@@ -12,6 +12,7 @@ mod drain;
 mod faults;
 mod guest;
 mod ledger;
+mod raw;
 mod relay;
 mod world;
 

@@ -1,11 +1,12 @@
 //! One run: hosts that live and die on one disk, clients that outlive them, and a calm end in which everything must come right.
 
-use crate::check::{check, check_rows};
-use crate::client::{ACTORS, caller, listener, read};
+use crate::check::{check, check_rows, leftovers};
+use crate::client::{ACTORS, caller, listener, read, resolve};
 use crate::drain::{Database, drain};
 use crate::faults::{Counter, Dice, Fault, Fired};
 use crate::guest::{NAME, Unit, description};
 use crate::ledger::SharedLedger;
+use crate::raw;
 use crate::relay::Relay;
 use futures::future::join_all;
 use growqr_component::{CompilerCommand, Engine as Components, EngineOptions as ComponentOptions};
@@ -29,6 +30,8 @@ const CALLERS: usize = 4;
 const LISTENERS: usize = 4;
 /// Rows for the database may take so many bytes: more than a run makes.
 const ROWS_BYTES_MAX: u64 = 1 << 30;
+/// Clients with raw sockets.
+const RAW_SOCKETS: usize = 2;
 /// How long the calm end may take, in looks of one second each.
 const CALM_LOOKS_MAX: usize = 240;
 
@@ -175,6 +178,10 @@ impl World {
             let dice = self.dice(life.number, 10 + client as u64);
             caller(&life.engine, &self.ledger, &self.counter, name, dice)
         }));
+        let sockets = join_all((0..RAW_SOCKETS).map(|client| {
+            let name = format!("{}-raw{client}", life.number);
+            raw::client(&life.engine, &self.ledger, &self.counter, name, self.dice(life.number, 50 + client as u64))
+        }));
         let clean = dice.per_mille(250);
         tokio::select! {
             biased;
@@ -186,6 +193,7 @@ impl World {
             () = self.drain(life) => {}
             () = self.trouble(life) => {}
             _ = callers => {}
+            _ = sockets => {}
             _ = self.listeners(life) => {}
             () = tokio::time::sleep(time) => {}
         }
@@ -222,6 +230,8 @@ impl World {
                 wrong = vec!["an actor can't be read".to_owned()];
                 continue;
             };
+            let actors = join_all((0..ACTORS).map(|actor| resolve(&life.engine, actor))).await;
+            let actors: Vec<_> = actors.into_iter().flatten().collect();
             let ledger = self.ledger.lock();
             wrong = check(&ledger, &states);
             wrong.extend(check_rows(&ledger, &self.database.lock()));
@@ -229,6 +239,7 @@ impl World {
             if waiting > 0 {
                 wrong.push(format!("{waiting} rows wait for the database"));
             }
+            wrong.extend(leftovers(&self.disk.lock(), &actors));
             if wrong.is_empty() {
                 return Ok(());
             }
