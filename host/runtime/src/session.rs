@@ -10,7 +10,7 @@ use crate::replay;
 use crate::runtime::{Refused, Shared};
 use crate::served::Served;
 use crate::waiter::Waiter;
-use growqr_seam::{NotRunning, Socket, SocketFrame, SocketHandler};
+use growqr_seam::{GATEWAY_ACTIONS, NotRunning, Socket, SocketFrame, SocketHandler};
 use growqr_turn::{ConnectionKind, Frame, SocketEvent};
 use growqr_types::{ActorId, Code, ConnectionId, Failure, Json, Seq, codes, limits};
 use growqr_wire::{ActorSpecifier, Encoding, ToServer};
@@ -346,6 +346,13 @@ impl Session {
         drop(state);
         if too_many {
             self.answer(id, Err(codes::OVERLOADED.failure()));
+            return Ok(());
+        }
+        if name.starts_with(GATEWAY_ACTIONS)
+            && let Some(answer) = self.input.socket.action(&name, &args)
+        {
+            let session = self.clone();
+            tokio::spawn(async move { session.answer(id, answer.await) });
             return Ok(());
         }
         let caller = Caller::Connection(self.input.id);

@@ -84,6 +84,9 @@ impl SocketFrame {
     }
 }
 
+/// What the names of actions begin with that a gateway may answer itself on a connection.
+pub const GATEWAY_ACTIONS: &str = "growqr.";
+
 /// The client's end of a WebSocket, as the runtime sees it. It belongs to the engine's gateway and outlives instances.
 pub trait Socket: Send + Sync {
     /// Queues a frame; never waits. A socket whose reader is too slow is closed by its owner; then this does nothing.
@@ -92,6 +95,12 @@ pub trait Socket: Send + Sync {
     fn close(&self, code: u16, reason: &str);
     /// Comes back when at most half of the queue is taken, or the socket is closed: how a long replay waits for its reader.
     fn ready(&self) -> BoxFuture<'_, ()>;
+    /// Answers an action that is meant for the gateway and not for the actor: one whose name begins with [`GATEWAY_ACTIONS`]. The
+    /// arguments are a JSON array. `None`: there is no such action here, and the actor is asked.
+    fn action(&self, name: &str, args: &str) -> Option<BoxFuture<'static, Result<Json, Failure>>> {
+        let _ = (name, args);
+        None
+    }
 }
 
 /// A WebSocket that a client opened.
