@@ -160,6 +160,68 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Actors of a name whose key begins with this part, in the order of their keys. The cursor is the last key.
+    pub fn list_of(
+        &self,
+        namespace: &str,
+        name: &str,
+        owner: &str,
+        include_destroyed: bool,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<ActorPage, Failure> {
+        let limit = limit.clamp(1, PAGE_MAX);
+        let owns = |key: &ActorKey| key.0.first().is_some_and(|first| first == owner);
+        let owner_key = ActorKey(vec![owner.to_owned()]);
+        let own = record::name_key(namespace, name, &owner_key);
+        let prefix_len = own.len() - owner_key.to_rest().len();
+        let (start, end) = record::below(&own);
+        let (mut page, mut from) = (ActorPage::default(), start);
+        match cursor {
+            Some(cursor) => {
+                let last = ActorKey::from_rest(cursor).ok().filter(owns);
+                let last = last.ok_or_else(|| codes::VALIDATION.with("the cursor is not valid"))?;
+                let mut after = record::name_key(namespace, name, &last).to_vec();
+                after.push(0);
+                // After the key that is the owner alone come all others, and not only those that sort behind it.
+                from = from.max(after.into());
+            }
+            None => {
+                let id = self.inner.find(&own)?;
+                page.actors.extend(id.map(|id| self.actor(id)).transpose()?.flatten());
+            }
+        }
+        let found = self
+            .inner
+            .store
+            .scan(Space::Directory, &from, Some(&end), limit + 1)
+            .map_err(|error| unreadable(&error))?;
+        let mut last = None;
+        for (key, id) in &found {
+            if page.actors.len() == limit {
+                break;
+            }
+            last = Some(key);
+            let Ok(id) = <[u8; 16]>::try_from(&id[..]).map(ActorId::from_bytes) else { continue };
+            page.actors.extend(self.actor(id)?.filter(|record| record.destroy_ts.is_none()));
+        }
+        // More than a page was found, or the page is full: somebody may come after the last one that was looked at.
+        if found.len() > limit || (page.actors.len() == limit && !found.is_empty()) {
+            let last = last.map_or(&own[prefix_len..], |key| &key[prefix_len..]);
+            page.cursor = std::str::from_utf8(last).ok().map(str::to_owned);
+        }
+        if include_destroyed && cursor.is_none() {
+            let destroyed = self.inner.destroyed.lock();
+            let same = destroyed
+                .iter()
+                .filter(|record| record.namespace == namespace && record.name == name && owns(&record.key));
+            page.actors.extend(same.take(limit - page.actors.len().min(limit)).cloned());
+        }
+        Ok(page)
+    }
+}
+
 pub(crate) fn read_cursor(text: &str) -> Option<(TimestampMs, ActorId)> {
     let (created, id) = text.split_once('-')?;
     Some((created.parse().ok()?, id.parse().ok()?))

@@ -127,6 +127,12 @@ pub fn name_key(namespace: &str, name: &str, key: &ActorKey) -> Bytes {
     out.freeze()
 }
 
+/// The range of the keys that continue this one: with a `/`, which in a part would be escaped.
+pub fn below(name_key: &[u8]) -> (Bytes, Bytes) {
+    let with = |last: u8| [name_key, &[last]].concat().into();
+    (with(b'/'), with(b'/' + 1))
+}
+
 /// The place of an actor in the list of its name, newest first.
 pub fn list_key(namespace: &str, name: &str, created: TimestampMs, id: ActorId) -> Bytes {
     let mut out = prefix(b'n', namespace, name);
