@@ -61,6 +61,16 @@ pub trait Backend: Clone + Send + Sync + 'static {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<ActorPage, Failure>;
+    /// Actors of a name that belong to a user, in the order of their keys.
+    fn list_of(
+        &self,
+        namespace: &str,
+        name: &str,
+        owner: &str,
+        include_destroyed: bool,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<ActorPage, Failure>;
     /// Names of the actors that are served.
     fn names(&self) -> Vec<String>;
     /// Destroys an actor.
@@ -139,6 +149,18 @@ impl Backend for Engine {
         limit: usize,
     ) -> Result<ActorPage, Failure> {
         Engine::list(self, namespace, name, include_destroyed, cursor, limit)
+    }
+
+    fn list_of(
+        &self,
+        namespace: &str,
+        name: &str,
+        owner: &str,
+        include_destroyed: bool,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<ActorPage, Failure> {
+        Engine::list_of(self, namespace, name, owner, include_destroyed, cursor, limit)
     }
 
     fn names(&self) -> Vec<String> {

@@ -70,7 +70,11 @@ async fn collect(body: &mut Incoming, bytes_max: usize, charge: &mut Charge) -> 
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
-async fn discard(mut body: Incoming) {
+/// Reads a body of a request that is refused and throws it away, within bounds.
+pub(crate) async fn discard(mut body: Incoming) {
+    if body.is_end_stream() {
+        return;
+    }
     let mut left = DISCARD_BYTES_MAX;
     let reading = async {
         while let Some(Ok(frame)) = body.frame().await {

@@ -17,7 +17,7 @@ pub fn route(path: &str, query: &str, headers: &HeaderMap, is_upgrade: bool) -> 
     route::strip_tokens(&mut stripped);
     let kept = route::protocols(&stripped).any(|protocol| protocol.starts_with("rivet_token."));
     assert!(!kept && !stripped.contains_key(route::TOKEN), "an actor sees a token");
-    if let Route::Actor { target: Ok(target), path } = &found {
+    if let Route::Actor { target: Ok(target), path, .. } = &found {
         assert!(path.starts_with('/'), "an actor sees the path {path:?}");
         if let Target::Named(named) = target {
             assert!(!named.name.is_empty(), "an actor without a name");

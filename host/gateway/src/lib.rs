@@ -6,12 +6,15 @@
 //!
 //! Invariant: no byte of a client makes the gateway panic or hold more memory than [`GatewayOptions`] allows, and no token,
 //! parameter or protocol header is ever logged.
+//! Who asks is found out before an actor is touched ([`GatewayOptions::identity`]), in one place for every way to reach one, and every
+//! route of the REST interface has a rule in its table.
 //! Deliberately absent: what happens *at* an actor (actions, connection messages, encodings: the runtime's), directories and
-//! placement (the engine's), identity.
+//! placement (the engine's), and how a token is verified (`growqr-identity`).
 
 mod backend;
 mod body;
 mod budget;
+mod entry;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handshake;
@@ -22,6 +25,7 @@ mod ray;
 mod reply;
 mod rest;
 mod rest_actors;
+mod rest_identity;
 mod route;
 mod serve;
 mod server;
@@ -30,10 +34,13 @@ mod transport;
 
 pub use backend::{Backend, Session};
 pub use reply::{ExtraRoutes, ReplyBody};
-pub use route::Shortcut;
+pub use rest::rules;
+pub use route::{Form, Shortcut};
 pub use server::Gateway;
 
+use growqr_identity::Identity;
 use growqr_types::limits;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a [`Gateway`] is started with. Every bound of the network edge is here.
@@ -71,6 +78,8 @@ pub struct GatewayOptions {
     pub shortcuts: Vec<Shortcut>,
     /// Serves `/api/...` outside `/api/rivet`.
     pub extra: Option<ExtraRoutes>,
+    /// Says who asks. Without it everybody may do everything, which is for one's own machine only.
+    pub identity: Option<Arc<Identity>>,
 }
 
 impl Default for GatewayOptions {
@@ -92,6 +101,7 @@ impl Default for GatewayOptions {
             stop_timeout: STOP_TIMEOUT,
             shortcuts: Vec::new(),
             extra: None,
+            identity: None,
         }
     }
 }

@@ -301,7 +301,7 @@ impl Link {
             return None;
         }
         let is_text = message.is_text();
-        if message.is_pong() || self.closing {
+        if message.is_pong() || self.closing || self.outbox.ending() == Ending::AtOnce {
             return None;
         }
         let bytes = message.into_payload().into();

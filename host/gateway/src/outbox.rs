@@ -7,8 +7,9 @@
 
 use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
+use growqr_identity::sessions::Closable;
 use growqr_seam::{Socket, SocketFrame};
-use growqr_types::{codes, limits};
+use growqr_types::{Code, codes, limits};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use tokio::sync::Notify;
 pub(crate) const REASON_BYTES_MAX: usize = 123;
 /// The close code of every failure.
 pub(crate) const CLOSE_FAILURE: u16 = 1011;
+/// The close code when the client may not go on.
+pub(crate) const CLOSE_NOT_ALLOWED: u16 = 1008;
 
 /// What the socket's task does next.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub(crate) enum Ending {
     No,
     /// After what is queued.
     AfterQueue,
-    /// At once: the client was too slow.
+    /// At once: the client was too slow, or may not go on. What it still sends is not looked at.
     AtOnce,
     /// Without another word.
     Aborted,
@@ -217,6 +220,22 @@ impl Socket for Outbox {
     }
 }
 
+impl Closable for Outbox {
+    fn close(&self, code: &Code) {
+        let mut state = self.state.lock();
+        if !matches!(state.phase, Phase::Open) {
+            return;
+        }
+        // Nothing of what waits may go to somebody who may not have it any more.
+        state.clear();
+        state.phase = Phase::Closing(CLOSE_NOT_ALLOWED, format!("{}.{}", code.group, code.code).into());
+        self.ending.store(AT_ONCE, Ordering::Release);
+        self.tell(&mut state);
+        drop(state);
+        self.task.wake();
+    }
+}
+
 /// As much of a reason as a close frame can carry, cut between letters.
 pub(crate) fn shortened(reason: &str) -> &str {
     &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]
@@ -236,9 +255,9 @@ mod tests {
         let outbox = Outbox::new();
         outbox.send(text(1));
         outbox.send(text(2));
-        outbox.close(1000, "bye");
+        Socket::close(&*outbox, 1000, "bye");
         outbox.send(text(3));
-        outbox.close(1011, "again");
+        Socket::close(&*outbox, 1011, "again");
         assert_eq!(outbox.pop(), Next::Frame(text(1)));
         assert_eq!(outbox.pop(), Next::Frame(text(2)));
         assert_eq!(outbox.pop(), Next::Close(1000, "bye".into()));
@@ -263,6 +282,17 @@ mod tests {
         assert_eq!(outbox.ending(), Ending::No);
         outbox.send(text(1));
         assert_eq!(outbox.pop(), Next::Close(1011, "message.slow_reader".into()));
+    }
+
+    #[test]
+    fn a_session_that_ends_gives_up_what_waits_and_closes_at_once() {
+        let outbox = Outbox::new();
+        outbox.send(text(1));
+        Closable::close(&*outbox, &codes::SESSION_REVOKED);
+        outbox.send(text(2));
+        assert_eq!(outbox.ending(), Ending::AtOnce);
+        assert_eq!(outbox.pop(), Next::Close(1008, "auth.session_revoked".into()));
+        assert_eq!(outbox.pop(), Next::Nothing);
     }
 
     #[test]

@@ -3,10 +3,13 @@
 //! Unknown fields are refused, as the original does, so that a misspelt one is not silently without effect.
 
 use crate::backend::Backend;
+use crate::entry;
 use crate::query;
 use crate::reply::{self, ReplyBody};
-use crate::rest_actors;
 use crate::serve::Shared;
+use crate::{rest_actors, rest_identity};
+use growqr_identity::access::{self, Resource, RouteRule, Rule};
+use growqr_identity::{Principal, Scope};
 use growqr_types::{ActorId, Failure, codes};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, header};
@@ -19,35 +22,129 @@ pub(crate) const DATACENTER: &str = "default";
 /// Letters of a namespace's name.
 const NAMESPACE_NAME_LEN_MAX: usize = 128;
 
+/// What a route does.
+#[derive(Debug, Clone, Copy)]
+enum Call {
+    Health,
+    Metadata,
+    Datacenters,
+    Namespaces,
+    CreateNamespace,
+    ActorNames,
+    Actors,
+    CreateActor,
+    GetOrCreateActor,
+    DestroyActor,
+    SleepActor,
+    KeySet,
+    DevelopmentToken,
+    RevokeSessions,
+}
+
+/// All routes. There is no other way to one, so that none can be without a rule. A path that is spelled out stands before one with a
+/// variable part.
+const ROUTES: [(&str, &str, Rule, Call); 15] = [
+    ("GET", "/health", Rule::Public, Call::Health),
+    ("GET", "/metadata", Rule::Public, Call::Metadata),
+    ("GET", "/datacenters", Rule::Public, Call::Datacenters),
+    ("GET", "/namespaces", Rule::SignedIn, Call::Namespaces),
+    ("POST", "/namespaces", Rule::Operator(Scope::Operation), Call::CreateNamespace),
+    ("GET", "/actors/names", Rule::SignedIn, Call::ActorNames),
+    ("GET", "/actors", Rule::SignedIn, Call::Actors),
+    ("POST", "/actors", Rule::Owner(Scope::Actors), Call::CreateActor),
+    ("PUT", "/actors", Rule::Owner(Scope::Actors), Call::GetOrCreateActor),
+    ("DELETE", "/actors/{id}", Rule::Owner(Scope::Actors), Call::DestroyActor),
+    ("POST", "/actors/{id}/sleep", Rule::Owner(Scope::Actors), Call::SleepActor),
+    ("POST", "/actors/{id}/reschedule", Rule::Owner(Scope::Actors), Call::SleepActor),
+    ("GET", "/.well-known/jwks.json", Rule::Public, Call::KeySet),
+    ("POST", "/development/token", Rule::Development, Call::DevelopmentToken),
+    ("POST", "/sessions/revoke", Rule::Operator(Scope::Sessions), Call::RevokeSessions),
+];
+
+/// Who may call which route.
+pub fn rules() -> impl Iterator<Item = RouteRule> {
+    ROUTES.iter().map(|(method, path, rule, _)| RouteRule { method, path, rule: *rule })
+}
+
+/// A route that somebody may call.
+pub(crate) struct Called<'a> {
+    call: Call,
+    /// The variable part of the path.
+    id: &'a str,
+    /// Who calls. Nobody looks who calls a public route.
+    principal: Option<Principal>,
+}
+
+impl Called<'_> {
+    fn principal(&self) -> Result<&Principal, Failure> {
+        self.principal.as_ref().ok_or_else(|| codes::TOKEN_MISSING.failure())
+    }
+}
+
+/// Finds the route that is meant, and finds out whether the caller may call it. Whether an actor that the caller names may be reached is
+/// for the route to ask.
+pub(crate) async fn find<'a, B: Backend>(
+    shared: &Shared<B>,
+    head: &Parts,
+    path: &'a str,
+) -> Result<Called<'a>, Failure> {
+    let (rule, call, id) = route(&head.method, path)?;
+    let identity = shared.options.identity.as_ref();
+    let principal = match rule {
+        Rule::Public | Rule::Development => None,
+        Rule::SignedIn | Rule::Owner(_) => Some(entry::identify(identity, &head.headers).await?),
+        Rule::Operator(scope) => {
+            let principal = entry::identify(identity, &head.headers).await?;
+            access::allow(&principal, &Resource::Operator(scope))?;
+            Some(principal)
+        }
+    };
+    Ok(Called { call, id, principal })
+}
+
+fn route<'a>(method: &Method, path: &'a str) -> Result<(Rule, Call, &'a str), Failure> {
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    let mut is_there = false;
+    for (of_route, of_path, rule, call) in &ROUTES {
+        let Some(id) = matches(of_path, path) else { continue };
+        if *of_route == method {
+            return Ok((*rule, *call, id));
+        }
+        is_there = true;
+    }
+    Err(if is_there { codes::METHOD_NOT_ALLOWED.failure() } else { codes::API_NOT_FOUND.failure() })
+}
+
+/// The variable part of a path, if the path is the route's.
+fn matches<'a>(route: &str, path: &'a str) -> Option<&'a str> {
+    let Some((before, after)) = route.split_once("{id}") else { return (route == path).then_some("") };
+    let id = path.strip_prefix(before)?.strip_suffix(after)?;
+    (!id.contains('/')).then_some(id)
+}
+
 /// Answers a request of the REST interface.
 pub(crate) async fn answer<B: Backend>(
     shared: &Shared<B>,
     head: &Parts,
-    path: &str,
+    called: &Called<'_>,
     body: &[u8],
 ) -> Result<Response<ReplyBody>, Failure> {
-    let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
     let query = head.uri.query().unwrap_or_default();
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    let value = match (method.as_str(), segments.as_slice()) {
-        ("GET", ["health"]) => json!({"runtime": "engine", "status": "ok", "version": shared.options.version}),
-        ("GET", ["metadata"]) => json!({"runtime": "engine", "version": shared.options.version}),
-        ("GET", ["datacenters"]) => datacenters(&head.headers),
-        ("GET", ["namespaces"]) => namespaces(&shared.backend),
-        ("POST", ["namespaces"]) => create_namespace(shared, body).await?,
-        ("GET", ["actors", "names"]) => rest_actors::names(shared, query).await?,
-        ("GET", ["actors"]) => rest_actors::list(shared, query).await?,
-        ("POST", ["actors"]) => rest_actors::create(shared, query, body).await?,
-        ("PUT", ["actors"]) => rest_actors::get_or_create(shared, query, body).await?,
-        ("DELETE", ["actors", id]) => rest_actors::destroy(shared, query, id).await?,
-        ("POST", ["actors", id, "sleep" | "reschedule"]) => rest_actors::sleep(shared, query, id, body).await?,
-        (
-            _,
-            ["health" | "metadata" | "datacenters" | "namespaces" | "actors"]
-            | ["actors", _]
-            | ["actors", _, "sleep" | "reschedule"],
-        ) => return Err(codes::METHOD_NOT_ALLOWED.failure()),
-        _ => return Err(codes::API_NOT_FOUND.failure()),
+    let value = match called.call {
+        Call::Health => json!({"runtime": "engine", "status": "ok", "version": shared.options.version}),
+        Call::Metadata => json!({"runtime": "engine", "version": shared.options.version}),
+        Call::Datacenters => datacenters(&head.headers),
+        Call::Namespaces => namespaces(&shared.backend),
+        Call::CreateNamespace => create_namespace(shared, body).await?,
+        Call::ActorNames => rest_actors::names(shared, query).await?,
+        Call::Actors => rest_actors::list(shared, called.principal()?, query).await?,
+        Call::CreateActor => rest_actors::create(shared, called.principal()?, query, body).await?,
+        Call::GetOrCreateActor => rest_actors::get_or_create(shared, called.principal()?, query, body).await?,
+        Call::DestroyActor => rest_actors::destroy(shared, called.principal()?, query, called.id).await?,
+        Call::SleepActor => rest_actors::sleep(shared, called.principal()?, query, called.id, body).await?,
+        Call::KeySet => rest_identity::key_set(shared)?,
+        Call::DevelopmentToken => rest_identity::token(shared, &head.headers, body)?,
+        Call::RevokeSessions => rest_identity::revoke(shared, body)?,
     };
     Ok(reply::json(StatusCode::OK, &value))
 }

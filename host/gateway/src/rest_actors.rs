@@ -8,6 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use growqr_engine::ActorRecord;
+use growqr_identity::access::{self, Resource};
+use growqr_identity::{Principal, Scope};
 use growqr_types::{ActorId, ActorKey, Failure, codes, limits};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -71,26 +73,39 @@ impl New {
 }
 
 /// `POST /actors`.
-pub(crate) async fn create<B: Backend>(shared: &Shared<B>, query: &str, body: &[u8]) -> Result<Value, Failure> {
-    let namespace = only_namespace(shared, query).await?;
+pub(crate) async fn create<B: Backend>(
+    shared: &Shared<B>,
+    principal: &Principal,
+    query: &str,
+    body: &[u8],
+) -> Result<Value, Failure> {
     let (name, key, input) = New::read(body)?;
-    let record = shared.backend.create(&namespace, &name, key.unwrap_or_default(), input).await?;
+    let key = key.unwrap_or_default();
+    access::allow(principal, &Resource::Actor(&key))?;
+    let namespace = only_namespace(shared, query).await?;
+    let record = shared.backend.create(&namespace, &name, key, input).await?;
     Ok(json!({"actor": actor(&record)}))
 }
 
 /// `PUT /actors`.
-pub(crate) async fn get_or_create<B: Backend>(shared: &Shared<B>, query: &str, body: &[u8]) -> Result<Value, Failure> {
-    let namespace = only_namespace(shared, query).await?;
+pub(crate) async fn get_or_create<B: Backend>(
+    shared: &Shared<B>,
+    principal: &Principal,
+    query: &str,
+    body: &[u8],
+) -> Result<Value, Failure> {
     let (name, key, input) = New::read(body)?;
     let key = key.ok_or_else(|| codes::VALIDATION.with("key is missing."))?;
+    access::allow(principal, &Resource::Actor(&key))?;
+    let namespace = only_namespace(shared, query).await?;
     let resolved = shared.backend.get_or_create(&namespace, &name, key, input).await?;
     shared.backend.created(resolved.actor).await?;
     let record = shared.backend.actor(resolved.actor)?.ok_or_else(|| codes::ACTOR_NOT_FOUND.failure())?;
     Ok(json!({"actor": actor(&record), "created": resolved.created}))
 }
 
-/// `GET /actors`.
-pub(crate) async fn list<B: Backend>(shared: &Shared<B>, query: &str) -> Result<Value, Failure> {
+/// `GET /actors`: of those that are asked for, the ones that the caller may reach.
+pub(crate) async fn list<B: Backend>(shared: &Shared<B>, principal: &Principal, query: &str) -> Result<Value, Failure> {
     let parameters = Parameters::read(query, &LIST_PARAMETERS)?;
     let namespace = checked_namespace(shared, &parameters).await?;
     let destroyed = match parameters.one("include_destroyed")? {
@@ -105,19 +120,35 @@ pub(crate) async fn list<B: Backend>(shared: &Shared<B>, query: &str) -> Result<
     let page = match (ids.is_empty(), name, key) {
         (false, None, None) => {
             let records: Result<Vec<_>, Failure> = ids.into_iter().map(|id| shared.backend.actor(id)).collect();
-            let visible =
-                |record: &ActorRecord| record.namespace == namespace && (destroyed || record.destroy_ts.is_none());
+            let visible = |record: &ActorRecord| {
+                record.namespace == namespace
+                    && (destroyed || record.destroy_ts.is_none())
+                    && is_reachable(principal, &record.key)
+            };
             page(records?.iter().flatten().filter(|record| visible(record)), None)
         }
         (true, Some(name), Some(key)) => {
             let key = ActorKey::from_rest(key).map_err(|error| key_failure(&error))?;
-            let id = shared.backend.get(&namespace, name, &key).await?;
+            let id = match is_reachable(principal, &key) {
+                true => shared.backend.get(&namespace, name, &key).await?,
+                false => None,
+            };
             let record = id.map(|id| shared.backend.actor(id)).transpose()?.flatten();
             page(record.iter(), None)
         }
         (true, Some(name), None) => {
             let cursor = parameters.one("cursor")?;
-            let found = shared.backend.list(&namespace, name, destroyed, cursor, limit)?;
+            let found = match principal {
+                Principal::User(session) => {
+                    shared.backend.list_of(&namespace, name, &session.user, destroyed, cursor, limit)?
+                }
+                Principal::Operator(operator) if !operator.has(Scope::Actors) => {
+                    return Err(codes::FORBIDDEN.failure());
+                }
+                Principal::Operator(_) | Principal::Open => {
+                    shared.backend.list(&namespace, name, destroyed, cursor, limit)?
+                }
+            };
             page(found.actors.iter(), found.cursor)
         }
         _ => return Err(codes::VALIDATION.with("Either actor_ids or name must be given, and key only with name.")),
@@ -136,8 +167,13 @@ pub(crate) async fn names<B: Backend>(shared: &Shared<B>, query: &str) -> Result
 }
 
 /// `DELETE /actors/{id}`.
-pub(crate) async fn destroy<B: Backend>(shared: &Shared<B>, query: &str, id: &str) -> Result<Value, Failure> {
-    let id = existing(shared, query, id).await?;
+pub(crate) async fn destroy<B: Backend>(
+    shared: &Shared<B>,
+    principal: &Principal,
+    query: &str,
+    id: &str,
+) -> Result<Value, Failure> {
+    let id = existing(shared, principal, query, id).await?;
     shared.backend.destroy(id).await?;
     Ok(json!({}))
 }
@@ -145,22 +181,32 @@ pub(crate) async fn destroy<B: Backend>(shared: &Shared<B>, query: &str, id: &st
 /// `POST /actors/{id}/sleep`, and `/reschedule`, which on one machine is the same.
 pub(crate) async fn sleep<B: Backend>(
     shared: &Shared<B>,
+    principal: &Principal,
     query: &str,
     id: &str,
     body: &[u8],
 ) -> Result<Value, Failure> {
     let Nothing {} = fields(body)?;
-    let id = existing(shared, query, id).await?;
+    let id = existing(shared, principal, query, id).await?;
     shared.backend.sleep(id).await?;
     Ok(json!({}))
 }
 
-/// The actor of a path, which must be one of the namespace.
-async fn existing<B: Backend>(shared: &Shared<B>, query: &str, id: &str) -> Result<ActorId, Failure> {
+fn is_reachable(principal: &Principal, key: &ActorKey) -> bool {
+    access::allow(principal, &Resource::Actor(key)).is_ok()
+}
+
+/// The actor of a path, which must be one of the namespace. One that the caller may not reach is not found either.
+async fn existing<B: Backend>(
+    shared: &Shared<B>,
+    principal: &Principal,
+    query: &str,
+    id: &str,
+) -> Result<ActorId, Failure> {
     let namespace = only_namespace(shared, query).await?;
     let id: ActorId = id.parse().map_err(|_| codes::API_BAD_REQUEST.with("The actor id is not valid."))?;
     match shared.backend.actor(id)? {
-        Some(record) if record.namespace == namespace => Ok(id),
+        Some(record) if record.namespace == namespace && is_reachable(principal, &record.key) => Ok(id),
         _ => Err(codes::ACTOR_NOT_FOUND.failure()),
     }
 }

@@ -31,6 +31,26 @@ pub struct Shortcut {
     pub actor: String,
 }
 
+/// How a request names its actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `/gateway/{id}/...`
+    Id,
+    /// `/gateway/{name}/...?rvt-...`
+    Query,
+    /// The headers `x-rivet-target` and `x-rivet-actor`.
+    Header,
+    /// The subprotocols of a WebSocket that say the same.
+    Protocol,
+    /// A short address.
+    Shortcut,
+}
+
+impl Form {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Id, Self::Query, Self::Header, Self::Protocol, Self::Shortcut];
+}
+
 /// Which actor a request is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -44,7 +64,7 @@ pub(crate) enum Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     /// It is for an actor. The path is the one at the actor, with its query, as it came.
-    Actor { target: Result<Target, Failure>, path: String },
+    Actor { form: Form, target: Result<Target, Failure>, path: String },
     /// It is for the REST interface.
     Rest { path: String },
     /// It is for somebody else's routes below `/api`.
@@ -96,7 +116,7 @@ fn by_shortcut(path: &str, head: &Head<'_>) -> Option<Route> {
         })
     });
     let root = if head.is_upgrade { "/websocket" } else { "/request" };
-    Some(Route::Actor { target, path: with_query(&format!("{root}{rest}"), head.query) })
+    Some(Route::Actor { form: Form::Shortcut, target, path: with_query(&format!("{root}{rest}"), head.query) })
 }
 
 fn with_query(path: &str, query: &str) -> String {
@@ -114,7 +134,8 @@ fn by_path(path: &str, raw_query: &str) -> Option<Route> {
     let (segment, rest) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     if query::is_query_form(raw_query) {
         let target = query::named(segment, raw_query).map(Target::Named);
-        return Some(Route::Actor { target, path: with_query(rest, &query::without_gateway_parameters(raw_query)) });
+        let path = with_query(rest, &query::without_gateway_parameters(raw_query));
+        return Some(Route::Actor { form: Form::Query, target, path });
     }
     let id = match segment.split_once('@') {
         Some((_, "")) => return None,
@@ -125,7 +146,7 @@ fn by_path(path: &str, raw_query: &str) -> Option<Route> {
         return None;
     }
     let target = query::percent_decode(id).map_or_else(|| Err(codes::ACTOR_NOT_FOUND.failure()), |id| by_id(&id));
-    Some(Route::Actor { target, path: with_query(rest, raw_query) })
+    Some(Route::Actor { form: Form::Id, target, path: with_query(rest, raw_query) })
 }
 
 /// A text that is no id can't be the id of an actor; saying so is kinder than the original's internal error.
@@ -136,10 +157,11 @@ fn by_id(text: &str) -> Result<Target, Failure> {
 /// Header form, or its spelling as subprotocols.
 fn by_header(path: &str, head: &Head<'_>) -> Option<Route> {
     let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let (target, actor) = match text(TARGET) {
-        Some(target) => (target, text(ACTOR)),
+    let (form, target, actor) = match text(TARGET) {
+        Some(target) => (Form::Header, target, text(ACTOR)),
         None if head.is_upgrade => {
-            (protocol_value(head.headers, "rivet_target.")?, protocol_value(head.headers, "rivet_actor."))
+            let target = protocol_value(head.headers, "rivet_target.")?;
+            (Form::Protocol, target, protocol_value(head.headers, "rivet_actor."))
         }
         None => return None,
     };
@@ -150,7 +172,7 @@ fn by_header(path: &str, head: &Head<'_>) -> Option<Route> {
         Some(actor) => by_id(&query::percent_decode(actor).unwrap_or_default()),
         None => Err(codes::API_BAD_REQUEST.with("The header x-rivet-actor is missing.")),
     };
-    Some(Route::Actor { target, path: with_query(path, head.query) })
+    Some(Route::Actor { form, target, path: with_query(path, head.query) })
 }
 
 /// The subprotocols that a client offers.

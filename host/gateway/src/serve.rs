@@ -2,7 +2,7 @@
 
 use crate::backend::Backend;
 use crate::budget::Budget;
-use crate::query::{Method as Finding, Named};
+use crate::entry::{self, Visitor};
 use crate::ray::{self, Ray};
 use crate::reply::{self, Cors, ReplyBody};
 use crate::rest;
@@ -76,6 +76,7 @@ pub(crate) async fn answer<B: Backend>(
         shortcuts: &shared.options.shortcuts,
     });
     let method = request.method().clone();
+    let form = if let Route::Actor { form, .. } = &route { Some(*form) } else { None };
     let kind;
     let mut response = match route {
         Route::Extra => {
@@ -92,11 +93,11 @@ pub(crate) async fn answer<B: Backend>(
             kind = "preflight";
             reply::preflight(request.headers(), false)
         }
-        Route::Actor { target, path } if is_upgrade => {
+        Route::Actor { target, path, .. } if is_upgrade => {
             kind = "socket";
             upgrade(&shared, connection, request, target, &path, &ray)
         }
-        Route::Actor { target, path } => {
+        Route::Actor { target, path, .. } => {
             kind = "actor";
             at_actor(&shared, request, target, &path, &ray).await.unwrap_or_else(|failure| reply::failure(&failure))
         }
@@ -108,7 +109,7 @@ pub(crate) async fn answer<B: Backend>(
     cors.apply(&ray, response.headers_mut());
     // Paths and queries can hold tokens and keys, so the line has none of them.
     let elapsed_us = started.elapsed().as_micros() as u64;
-    tracing::debug!(ray = ray.text(), %method, kind, status = response.status().as_u16(), elapsed_us, "request");
+    tracing::debug!(ray = ray.text(), %method, kind, ?form, status = response.status().as_u16(), elapsed_us, "request");
     response
 }
 
@@ -121,11 +122,18 @@ async fn at_rest<B: Backend>(
         return Ok(reply::preflight(request.headers(), true));
     }
     let (head, body) = request.into_parts();
+    let called = match rest::find(shared, &head, path).await {
+        Ok(called) => called,
+        Err(failure) => {
+            body::discard(body).await;
+            return Err(failure);
+        }
+    };
     let mut charge = shared.budget.charge();
     let body =
         body::read(body, REST_BODY_BYTES_MAX, shared.options.body_timeout, &mut charge, &codes::INVALID_REQUEST_BODY)
             .await?;
-    rest::answer(shared, &head, path, &body).await
+    rest::answer(shared, &head, &called, &body).await
 }
 
 async fn at_actor<B: Backend>(
@@ -143,35 +151,24 @@ async fn at_actor<B: Backend>(
     } else {
         (options.raw_body_bytes_max, &codes::INVALID_REQUEST_BODY)
     };
+    let visitor = Visitor::take(options.identity.as_ref(), &mut head.headers);
+    let principal = match visitor.identify(options.identity.as_ref()).await {
+        Ok(principal) => principal,
+        Err(failure) => {
+            body::discard(body).await;
+            return Err(failure);
+        }
+    };
+    entry::announce(&principal, &mut head.headers);
     // The body is read before the actor is looked for: a refused client can then use its connection again.
     let mut charge = shared.budget.charge();
     let body = body::read(body, bytes_max, options.body_timeout, &mut charge, too_large).await?;
-    let (actor, key) = resolve(&shared.backend, target?).await?;
+    let (actor, key) = entry::reach(&shared.backend, &principal, target?).await?;
     let is_head = head.method == Method::HEAD;
     let headers = std::mem::take(&mut head.headers);
     let request = for_actor(head.method, path, headers, ray, body)?;
     let response = shared.backend.http(actor, request).await?;
     from_actor(response, actor, &key, is_head, options.raw_body_bytes_max)
-}
-
-/// Finds the actor that is meant, with its key.
-pub(crate) async fn resolve<B: Backend>(backend: &B, target: Target) -> Result<(ActorId, ActorKey), Failure> {
-    match target {
-        Target::Id(id) => {
-            let record = backend.actor(id)?.filter(|record| record.destroy_ts.is_none());
-            record.map(|record| (id, record.key)).ok_or_else(|| codes::ACTOR_NOT_FOUND.failure())
-        }
-        Target::Named(Named { namespace, name, key, method }) => {
-            backend.namespace(&namespace).await?;
-            let id = match method {
-                Finding::Get => backend.get(&namespace, &name, &key).await?,
-                Finding::GetOrCreate(input) => {
-                    Some(backend.get_or_create(&namespace, &name, key.clone(), input).await?.actor)
-                }
-            };
-            id.map(|id| (id, key)).ok_or_else(|| codes::ACTOR_NOT_FOUND.failure())
-        }
-    }
 }
 
 /// The request as the actor sees it.
@@ -250,12 +247,13 @@ fn upgrade<B: Backend>(
         return reply::failure(&codes::SERVICE_UNAVAILABLE.with("The host has too many sockets; try again."));
     };
     let upgrade = hyper::upgrade::on(&mut request);
-    let headers = std::mem::take(request.headers_mut());
+    let mut headers = std::mem::take(request.headers_mut());
+    let visitor = Visitor::take(shared.options.identity.as_ref(), &mut headers);
     let request = match for_actor(Method::GET, path, headers, ray, ()) {
         Ok(request) => request,
         Err(failure) => return reply::failure(&failure),
     };
-    let opening = Opening { target, request, ray: ray.clone() };
+    let opening = Opening { target, visitor, request, ray: ray.clone() };
     // This task is large and soon over: it starts the small one that stays for as long as the socket does.
     let task = shared.clone();
     shared.tasks.spawn(async move {

@@ -3,6 +3,7 @@
 //! Invariant: a socket that was opened at an actor is reported closed there exactly once.
 
 use crate::backend::{Backend, Session};
+use crate::entry::{self, Pass, Visitor};
 use crate::link::{Ended, Event, Link, Timing};
 use crate::outbox::{CLOSE_FAILURE, Outbox};
 use crate::ray::Ray;
@@ -10,7 +11,7 @@ use crate::route::Target;
 use crate::serve::Shared;
 use crate::server::Connection;
 use crate::transport::Transport;
-use crate::{CONNECT_FRAME_BYTES_MAX, GatewayOptions, handshake, serve};
+use crate::{CONNECT_FRAME_BYTES_MAX, GatewayOptions, handshake};
 use growqr_seam::{Socket, SocketOpen};
 use growqr_types::{ConnectionId, Failure, codes};
 use hyper_util::rt::TokioIo;
@@ -62,6 +63,8 @@ struct Place<B> {
     number: u64,
     /// What the socket takes of the host's limits.
     _permits: Permits,
+    /// How long it may stay.
+    pass: Pass,
 }
 
 /// A place among the sockets, and one among the connections.
@@ -74,12 +77,14 @@ impl<B> Drop for Place<B> {
 }
 
 fn go_away(outbox: &Outbox) {
-    outbox.close(CLOSE_GOING_AWAY, &format!("{}.{}", codes::GOING_AWAY.group, codes::GOING_AWAY.code));
+    Socket::close(outbox, CLOSE_GOING_AWAY, &format!("{}.{}", codes::GOING_AWAY.group, codes::GOING_AWAY.code));
 }
 
 /// What a socket was opened with.
 pub(crate) struct Opening {
     pub(crate) target: Result<Target, Failure>,
+    /// Who opens it.
+    pub(crate) visitor: Visitor,
     /// Path at the actor and headers.
     pub(crate) request: http::Request<()>,
     pub(crate) ray: Ray,
@@ -98,7 +103,7 @@ pub(crate) async fn open<B: Backend>(
     let outbox = Outbox::new();
     let number = shared.sockets.last.fetch_add(1, Ordering::Relaxed);
     shared.sockets.open.lock().insert(number, Arc::downgrade(&outbox));
-    let place = Place { shared: shared.clone(), number, _permits: permits };
+    let mut place = Place { shared: shared.clone(), number, _permits: permits, pass: None };
     if shared.stop.is_cancelled() {
         go_away(&outbox);
     }
@@ -115,10 +120,13 @@ pub(crate) async fn open<B: Backend>(
         Err((CLOSE_UNSUPPORTED, format!("{}.{}", code.group, code.code)))
     };
     let session = match opened {
-        Ok(session) => Some(session),
+        Ok((session, pass)) => {
+            place.pass = pass;
+            Some(session)
+        }
         Err((code, reason)) => {
             tracing::debug!(ray = ray.text(), code, reason, "socket refused");
-            outbox.close(code, &reason);
+            Socket::close(&*outbox, code, &reason);
             None
         }
     };
@@ -136,12 +144,17 @@ fn timing(options: &GatewayOptions) -> Timing {
 
 async fn at_actor<B: Backend>(
     shared: &Shared<B>,
-    opening: Opening,
+    mut opening: Opening,
     outbox: Arc<Outbox>,
-) -> Result<B::Session, Failure> {
-    let (actor, _key) = serve::resolve(&shared.backend, opening.target?).await?;
+) -> Result<(B::Session, Pass), Failure> {
+    let identity = shared.options.identity.as_ref();
+    let principal = opening.visitor.identify(identity).await?;
+    let (actor, _key) = entry::reach(&shared.backend, &principal, opening.target?).await?;
+    let (pass, socket) = entry::admit(identity, &principal, &outbox)?;
+    entry::announce(&principal, opening.request.headers_mut());
     let connection = ConnectionId::from_bytes(uuid::Uuid::new_v4().into_bytes());
-    shared.backend.websocket(actor, SocketOpen { connection, request: opening.request, socket: outbox }).await
+    let session = shared.backend.websocket(actor, SocketOpen { connection, request: opening.request, socket }).await?;
+    Ok((session, pass))
 }
 
 /// The task of an open socket. Its size is what an idle socket costs, so that what is rare is boxed. It is no `async fn`, because

@@ -190,6 +190,20 @@ impl Backend for Fake {
         Ok(ActorPage { actors, cursor: more.then(|| (skipped + limit).to_string()) })
     }
 
+    fn list_of(
+        &self,
+        namespace: &str,
+        name: &str,
+        owner: &str,
+        include_destroyed: bool,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<ActorPage, Failure> {
+        let mut page = self.list(namespace, name, include_destroyed, cursor, limit)?;
+        page.actors.retain(|record| record.key.0.first().is_some_and(|first| first == owner));
+        Ok(page)
+    }
+
     fn names(&self) -> Vec<String> {
         vec!["echo".into(), "slow".into()]
     }
@@ -272,6 +286,7 @@ pub struct Host {
 }
 
 impl Host {
+    #[allow(dead_code, reason = "not every test file starts with default options")]
     pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
@@ -367,6 +382,11 @@ impl Client {
         let len = tokio::time::timeout(Duration::from_secs(30), reading).await.expect("an answer in time").unwrap_or(0);
         self.rest.extend_from_slice(&buffer[..len]);
         len > 0
+    }
+
+    /// Forgets what was read.
+    pub fn skip(&mut self) {
+        self.rest.clear();
     }
 
     /// What was read and not used.
