@@ -112,12 +112,7 @@ impl Server {
 
     /// How to connect: over the socket, as the owner of everything.
     pub fn connect_options(&self) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass()
-            .socket(&self.layout.sockets)
-            .port(PORT)
-            .username("postgres")
-            .database("postgres")
-            .ssl_mode(sqlx::postgres::PgSslMode::Disable)
+        socket_options(&self.layout)
     }
 
     /// The same as a URL, for programs that take one.
@@ -147,6 +142,20 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// How to connect to the private server of a folder, for a program beside the host.
+pub fn connect_options(folder: &Path) -> Result<PgConnectOptions, ServerError> {
+    Ok(socket_options(&Layout::new(folder)?))
+}
+
+fn socket_options(layout: &Layout) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .socket(&layout.sockets)
+        .port(PORT)
+        .username("postgres")
+        .database("postgres")
+        .ssl_mode(sqlx::postgres::PgSslMode::Disable)
 }
 
 /// The thread's own.
