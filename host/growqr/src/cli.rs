@@ -1,6 +1,6 @@
 //! The commands. Data goes to stdout, talk to stderr; an error ends with a hint when one is known.
 
-use crate::{actor, configured, serve};
+use crate::{actor, configured, mirror, serve};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -26,6 +26,9 @@ enum Command {
     /// Check and describe the configuration
     #[command(subcommand)]
     Config(configured::Command),
+    /// Look at how far the database is behind
+    #[command(subcommand)]
+    Mirror(mirror::Command),
     #[command(name = COMPILE_COMMAND, hide = true)]
     CompileComponent {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -39,6 +42,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Actor(command) => actor::run(command),
         Command::Config(command) => configured::run(command),
+        Command::Mirror(command) => mirror::run(command),
         Command::CompileComponent { arguments } => return growqr_component::run_compiler_child(arguments),
     };
     match result {

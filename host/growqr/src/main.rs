@@ -6,8 +6,10 @@
 mod actor;
 mod cli;
 mod configured;
+mod database;
 mod deployment;
 mod machine;
+mod mirror;
 mod serve;
 
 #[global_allocator]

@@ -2,6 +2,7 @@
 
 use crate::cli::COMPILE_COMMAND;
 use crate::configured::Arguments;
+use crate::database;
 use crate::deployment;
 use crate::machine::{self, OpenFiles};
 use anyhow::{Context, Result};
@@ -50,6 +51,7 @@ async fn serve(configuration: Configuration, files: OpenFiles) -> Result<()> {
     std::fs::create_dir_all(&configuration.data_dir)
         .with_context(|| format!("can't make the data folder {}", configuration.data_dir.display()))?;
     let engine = open_engine(&configuration, files)?;
+    let mut kept = database::open(&configuration, &engine, clock())?;
     let components = open_components(&configuration)?;
     let runtime = Runtime::new(RuntimeInput {
         engine: engine.host(),
@@ -74,10 +76,16 @@ async fn serve(configuration: Configuration, files: OpenFiles) -> Result<()> {
     tracing::info!(%address, actors = configuration.actors.len(), "ready");
     let served = gateway.serve(listener, stop).await;
     tracing::info!("stopping");
+    if let Some(kept) = &mut kept {
+        kept.stop_mirror().await;
+    }
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, engine.shutdown()).await.is_err() {
         tracing::warn!("some actors did not stop in time; what they had acknowledged is durable");
     }
     background.abort();
+    if let Some(kept) = kept {
+        kept.close().await;
+    }
     served.context("the gateway failed")
 }
 

@@ -146,7 +146,7 @@ impl Database {
         // On a connection of its own: making an index may take longer than a statement otherwise may.
         let mut connection = self.connect().await?;
         sqlx::raw_sql("SET statement_timeout = 0").execute(&mut connection).await?;
-        let migrated = MIGRATOR.run(&mut connection).await;
+        let migrated = MIGRATOR.run_direct(None, &mut connection, false).await;
         let _ = connection.close().await;
         migrated
     }
