@@ -1,5 +1,6 @@
 //! What rows become in Postgres, and what happens to those that it refuses.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::type_complexity, reason = "a row of a query is a tuple here")]
 
 mod support;
 
