@@ -143,10 +143,15 @@ struct Counts {
     failed: u64,
     ignored: u64,
     programs: u64,
+    /// What a test says it could not do on this machine.
+    left_out: Vec<String>,
 }
 
 impl Counts {
     fn read(&mut self, line: &str) {
+        if let Some(what) = line.strip_prefix("LEFT OUT: ") {
+            self.left_out.push(what.to_owned());
+        }
         let Some(rest) = line.strip_prefix("test result: ") else { return };
         self.programs += 1;
         for part in rest.split(['.', ';']) {
@@ -163,8 +168,9 @@ impl Counts {
     }
 
     fn text(&self) -> String {
+        let left_out: String = self.left_out.iter().map(|what| format!("; LEFT OUT: {what}")).collect();
         format!(
-            "{} passed, {} failed, {} ignored in {} programs",
+            "{} passed, {} failed, {} ignored in {} programs{left_out}",
             self.passed, self.failed, self.ignored, self.programs
         )
     }
@@ -185,5 +191,7 @@ mod tests {
             counts.read(line);
         }
         assert_eq!(counts.text(), "4 passed, 2 failed, 1 ignored in 2 programs");
+        counts.read("LEFT OUT: a full disk: no test may mount");
+        assert!(counts.text().ends_with("2 programs; LEFT OUT: a full disk: no test may mount"), "{}", counts.text());
     }
 }

@@ -10,7 +10,7 @@ use crate::tier::Tier;
 use growqr_types::{Failure, Json, codes};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 use wasmtime::component::Component as Compiled;
 
@@ -102,22 +102,33 @@ impl Component {
         let _running = self.engine.ticker.running();
         let tier = self.engine.tier(self.tier);
         let slot = tier.slot()?;
-        let mut store = new_store(&tier.engine, limits).map_err(|error| start_failed(&error))?;
+        let mut store = new_store(&tier.engine, limits).map_err(|error| self.not_made(&error))?;
         match self.agent.instantiate_async(&mut store).await {
             Ok(agent) => Ok(Instance::new(store, agent, limits.clone(), self.clone(), slot)),
             Err(error) if store.data().limiter.refused => {
                 tracing::debug!(component = self.hash, error = detail(&error), "an instance needs too much memory");
                 Err(codes::LIMIT_MEMORY.failure())
             }
-            Err(error) => Err(start_failed(&error)),
+            Err(error) => Err(self.not_made(&error)),
         }
     }
-}
 
-fn start_failed(error: &wasmtime::Error) -> Failure {
-    tracing::warn!(error = detail(error), "an instance can't be made");
-    codes::START_FAILED.failure()
+    fn not_made(&self, error: &wasmtime::Error) -> Failure {
+        if !error.root_cause().to_string().contains(&*OUT_OF_MEMORY) {
+            tracing::warn!(error = detail(error), "an instance can't be made");
+            return codes::START_FAILED.failure();
+        }
+        if self.engine.may_tell_of_mappings() {
+            tracing::warn!(
+                error = detail(error),
+                "the system has no memory or no memory mappings for another instance; raise vm.max_map_count, or set fewer `instances`"
+            );
+        }
+        codes::OVERLOADED.with("The machine has no memory mappings left for another instance; try again later.")
+    }
 }
+/// How the system's refusal of memory ends, in every library's words for it.
+static OUT_OF_MEMORY: LazyLock<String> = LazyLock::new(|| format!("(os error {})", libc::ENOMEM));
 
 /// Links a component and compares the types of its imports and exports with the contract.
 fn bind(engine: &Inner, tier: Tier, compiled: &Compiled) -> Result<AgentPre<StoreData>, Failure> {

@@ -8,6 +8,7 @@
 //! Invariant: a guest holds a thread of its caller for one tick at the most, and no more guests than there are places compute beyond that.
 //! Deliberately absent: a queue with a bound. As many turns wait as there are live instances, and the deadline of each ends its wait.
 
+use crate::engine::prepare_thread;
 use anyhow::Context as _;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -64,7 +65,10 @@ impl Computing {
             .worker_threads(places)
             .thread_name(THREAD_NAME)
             .enable_all()
-            .on_thread_start(lower_priority)
+            .on_thread_start(|| {
+                lower_priority();
+                prepare_thread();
+            })
             .build()
             .context("the threads for long computations can't be started")?;
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime), places, moved: AtomicU64::new(0) })

@@ -12,7 +12,8 @@ use anyhow::Context;
 use bytes::Bytes;
 use growqr_types::{Failure, codes};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{HasSelf, Linker};
 
@@ -43,6 +44,8 @@ const MAPPINGS_PER_SLOT: usize = 6;
 const MAPPINGS_PER_RUNTIME_SLOT: usize = 14;
 /// Memory mappings for everything else in the process.
 const MAPPINGS_RESERVED: usize = 5_000;
+/// How long the log is silent about missing mappings after it told of them.
+const MAPPINGS_SILENCE: Duration = Duration::from_secs(60);
 /// What Linux allows unless it was told otherwise; taken when the setting can't be read.
 const MAPPINGS_DEFAULT: usize = 65_530;
 
@@ -58,6 +61,7 @@ pub(crate) struct Inner {
     scratch: Arc<Semaphore>,
     pub(crate) computing: Computing,
     pub(crate) ticker: Ticker,
+    told_of_mappings: Mutex<Option<Instant>>,
 }
 
 pub(crate) struct TierEngine {
@@ -90,7 +94,15 @@ impl TierEngine {
 impl Engine {
     /// Makes an engine and starts its ticker, which ends when the engine and everything made by it is dropped.
     pub fn new(options: EngineOptions) -> anyhow::Result<Self> {
-        let slots = options.slots.unwrap_or_else(|| default_slots(mappings_max())).clamp(1, SLOTS_MAX);
+        let advised = default_slots(mappings_max());
+        let slots = options.slots.unwrap_or(advised).clamp(1, SLOTS_MAX);
+        if slots > advised {
+            tracing::warn!(
+                slots,
+                advised,
+                "more `instances` are configured than the machine has memory mappings for; raise vm.max_map_count, or set fewer"
+            );
+        }
         let runtime = options.runtime_slots.unwrap_or(slots / STANDARD_PER_RUNTIME).clamp(1, RUNTIME_SLOTS_MAX);
         let tiers = [TierEngine::new(Tier::Standard, slots)?, TierEngine::new(Tier::Runtime, runtime)?];
         let engines = [tiers[0].engine.clone(), tiers[1].engine.clone()];
@@ -98,7 +110,9 @@ impl Engine {
         let compiler = Compiler::new(options.cache_dir, options.compiler)?;
         let scratch = Arc::new(Semaphore::new(SCRATCH_SLOTS));
         let computing = Computing::new()?;
-        Ok(Self { inner: Arc::new(Inner { tiers, compiler, scratch, computing, ticker }) })
+        Ok(Self {
+            inner: Arc::new(Inner { tiers, compiler, scratch, computing, ticker, told_of_mappings: Mutex::default() }),
+        })
     }
 
     /// Live instances of the standard tier at the most.
@@ -141,6 +155,16 @@ impl Engine {
 }
 
 impl Inner {
+    /// Whether the operator should hear that mappings are missing: every waiting actor meets it a hundred times a second.
+    pub(crate) fn may_tell_of_mappings(&self) -> bool {
+        let mut told = self.told_of_mappings.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = told.is_none_or(|told| told.elapsed() >= MAPPINGS_SILENCE);
+        if may {
+            *told = Some(Instant::now());
+        }
+        may
+    }
+
     pub(crate) fn tier(&self, tier: Tier) -> &TierEngine {
         match tier {
             Tier::Standard => &self.tiers[0],
@@ -151,6 +175,15 @@ impl Inner {
     /// Waits for a place to run `describe`.
     pub(crate) async fn scratch(&self) -> Result<OwnedSemaphorePermit, Failure> {
         self.scratch.clone().acquire_owned().await.map_err(|_| codes::INTERNAL.failure())
+    }
+}
+
+/// To be called at the start of each thread on which guests will run. What a thread needs for that is a memory mapping; one that asks for
+/// it only when its first guest runs, and the machine has none left, would panic in that guest's turn.
+pub fn prepare_thread() {
+    // A thread that is started when there are no mappings can do other work, and tries again when a guest runs on it.
+    if std::panic::catch_unwind(wasmtime::Engine::tls_eager_initialize).is_err() {
+        tracing::warn!("a thread was started without what it needs to run guests, because memory mappings are missing");
     }
 }
 
@@ -167,7 +200,8 @@ fn mappings_max() -> usize {
     setting.trim().parse().unwrap_or(MAPPINGS_DEFAULT)
 }
 
-/// As many slots as leave mappings for the runtime tier and for everything else. Running out of mappings can't be survived.
+/// As many slots as leave mappings for the runtime tier and for everything else. Who runs out of mappings refuses
+/// every actor that needs a new instance.
 fn default_slots(mappings_max: usize) -> usize {
     let free = mappings_max.saturating_sub(MAPPINGS_RESERVED);
     let with_share =

@@ -32,7 +32,7 @@ pub use child::run_compiler_child;
 pub use compile::CompilerCommand;
 pub use component::Component;
 pub use describe::{ActionInfo, Description, Hooks};
-pub use engine::{Engine, EngineOptions, RUNTIME_SLOTS_MAX, SLOTS_MAX};
+pub use engine::{Engine, EngineOptions, RUNTIME_SLOTS_MAX, SLOTS_MAX, prepare_thread};
 pub use inspect::{Inspection, Interface, Producer, inspect};
 pub use instance::{CallReport, Instance};
 pub use store::{InstanceLimits, POOL_MEMORY_BYTES_MAX};

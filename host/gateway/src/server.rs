@@ -149,7 +149,10 @@ async fn accept_one(listener: &TcpListener) -> TcpStream {
             Err(error) => {
                 // Once is enough until it works again: the reason stays the same for many attempts.
                 if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(%error, "can't accept connections, trying again");
+                    tracing::warn!(
+                        %error,
+                        "can't accept connections, trying again; if files are what is missing, raise the limit of open files (ulimit -n)"
+                    );
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

@@ -39,7 +39,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .with_ansi(colours)
         .init();
     let files = OpenFiles::raise();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_start(growqr_component::prepare_thread)
+        .build()
+        .context("no runtime")?;
     let result = runtime.block_on(serve(configuration, files));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result

@@ -217,7 +217,8 @@ impl Shared {
 
     fn paused(&self, actor: ActorId) -> Option<Failure> {
         let until = self.failed_starts.lock().get(&actor).map(|(_, until)| *until)?;
-        let wait = until.checked_sub((self.clock)()).filter(|wait| *wait > 0)?;
+        // Longer than the longest pause: the clock was set back meanwhile, and nobody knows how much of the pause is over.
+        let wait = until.checked_sub((self.clock)()).filter(|wait| (1..=START_PAUSE_MAX_MS).contains(wait))?;
         Some(codes::CRASH_BACKOFF.failure().metadata(format!(r#"{{"retryAfterMs":{wait}}}"#)))
     }
 

@@ -6,18 +6,22 @@
 //! Invariant: a test waits for a condition, with a bound, and never for a time. A host that logs an error which its test did not
 //! announce fails the test. Deliberately absent: knowledge of how the host works inside.
 
+mod book;
 mod disk;
 mod files;
 mod host;
+mod machine;
 mod plain;
 mod process;
 mod raw;
 mod results;
 mod script;
 
+pub use book::Book;
 pub use disk::Disk;
 pub use files::{component, random, repository, staged};
 pub use host::{Deployment, Host, Surroundings};
+pub use machine::Machine;
 pub use plain::{Plain, Refusal, eventually};
 pub use process::spawn;
 pub use raw::{Raw, frame};

@@ -55,6 +55,13 @@ impl Plain {
         Err(Refusal { code: format!("{}.{}", text("group"), text("code")), message: text("message").to_owned() })
     }
 
+    /// Gets JSON.
+    pub fn get(&mut self, target: &str) -> Value {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: h\r\n\r\n");
+        let answer = self.exchange(request.as_bytes()).expect("an answer");
+        serde_json::from_slice(&answer).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&answer)))
+    }
+
     /// Sends a request and reads the body of its answer.
     fn exchange(&mut self, request: &[u8]) -> std::io::Result<Vec<u8>> {
         let stream = match &mut self.stream {

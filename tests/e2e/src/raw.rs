@@ -1,6 +1,7 @@
 //! Clients made by hand, which can break every rule.
 
 use crate::host::Host;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -80,17 +81,27 @@ impl Raw {
         }
     }
 
-    /// Everything until the host closes the connection.
+    /// Everything until the host closes the connection, which it must.
     pub async fn rest(mut self) -> Vec<u8> {
-        while self.more().await.is_ok() {}
+        let end = loop {
+            if let Err(error) = self.more().await {
+                break error;
+            }
+        };
+        assert_ne!(end.kind(), ErrorKind::TimedOut, "the host does not close the connection");
         self.read
+    }
+
+    /// Ends the connection at once, as a client does that is gone.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().expect("the connection can be set to end at once");
     }
 
     async fn more(&mut self) -> std::io::Result<()> {
         let mut chunk = [0; READ_BYTES];
         let read = tokio::time::timeout(WAIT_MAX, self.stream.read(&mut chunk)).await;
-        match read.map_err(|_| std::io::Error::other("the host was silent for too long"))?? {
-            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        match read.map_err(|_| std::io::Error::new(ErrorKind::TimedOut, "the host was silent for too long"))?? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
             length => {
                 self.read.extend_from_slice(&chunk[..length]);
                 Ok(())

@@ -75,6 +75,7 @@ fn each_misbehaviour_has_its_code_and_leaves_nothing() {
         ("timerFlood", json!([]), failure("limit.timers")),
         ("sendFlood", json!([]), failure("limit.effects")),
         ("panic", json!([]), failure("actor.crashed")),
+        ("hugeAnswer", json!([]), failure("limit.transfer")),
         ("badJson", json!([]), failure("actor.invalid_output")),
         ("writeInReadOnly", json!([]), failure("actor.read_only")),
         ("fail", json!(["my_code"]), failure("user.my_code")),

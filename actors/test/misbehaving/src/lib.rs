@@ -19,6 +19,9 @@ struct Misbehaving {
 /// More than any turn may do of anything.
 const FLOOD: u64 = 100_000;
 
+/// Bytes of an answer that is over the limit of one call, and still fits in an actor's memory.
+const ANSWER_BYTES: usize = 41 << 20;
+
 /// Panics if the deployment says so for this place.
 fn trip(place: &str) {
     if config::get("panicIn").is_some_and(|text| text.trim_matches('"') == place) {
@@ -132,6 +135,12 @@ impl Misbehaving {
     #[action]
     fn bad_json(&self) -> Reply<()> {
         Reply::Text("{not json".to_owned())
+    }
+
+    /// More than one call carries from a component to the host.
+    #[action(read_only)]
+    fn huge_answer(&self) -> Reply<()> {
+        Reply::Text("1".repeat(ANSWER_BYTES))
     }
 
     #[action]
