@@ -62,7 +62,7 @@ impl Numbering {
     }
 
     /// The write of the next row. The place in the order of all rows is put in when it is submitted.
-    fn next(&mut self, row: MirrorRow) -> (BytesMut, Bytes) {
+    pub(crate) fn next(&mut self, row: MirrorRow) -> (BytesMut, Bytes) {
         self.last += 1;
         let mut key = BytesMut::with_capacity(HEAD_BYTES + self.tail.len());
         key.put_u64(0);
@@ -75,7 +75,7 @@ impl Numbering {
     }
 }
 
-fn decode(place: Bytes, record: Bytes) -> Option<SpoolRow> {
+pub(crate) fn decode(place: Bytes, record: Bytes) -> Option<SpoolRow> {
     let (head, rest) = place.split_at_checked(HEAD_BYTES)?;
     let number = |at: usize| head[at..].first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes));
     if head[8] != VERSION {

@@ -27,6 +27,7 @@ pub const KINDS: &[(&str, Read)] = &[
     ("engine.list-key", |bytes| Ok(json!({"actor": known(engine::read_list_key(bytes))?.to_string()}))),
     ("engine.generation", |bytes| Ok(json!(known(engine::read_u32(bytes))?))),
     ("engine.alarm", |bytes| Ok(json!(known(engine::read_u64(bytes))?))),
+    ("engine.row-place", row_place),
     ("storage.journal", journal),
     ("wire.frame-json", |bytes| frame(Encoding::Json, bytes)),
     ("wire.frame-cbor", |bytes| frame(Encoding::Cbor, bytes)),
@@ -86,6 +87,18 @@ fn event(bytes: &[u8]) -> Result<Value, String> {
 fn alarm_key(bytes: &[u8]) -> Result<Value, String> {
     let (at, actor) = known(engine::read_alarm_key(bytes))?;
     Ok(json!({"at": at, "actor": actor.to_string()}))
+}
+
+fn row_place(bytes: &[u8]) -> Result<Value, String> {
+    let row = known(engine::read_row_place(bytes))?;
+    Ok(json!({
+        "number": row.number,
+        "actor": row.actor.to_string(),
+        "number among the actor's": row.seq,
+        "event": row.event,
+        "name": row.name,
+        "user": row.user,
+    }))
 }
 
 fn journal(bytes: &[u8]) -> Result<Value, String> {
