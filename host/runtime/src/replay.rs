@@ -6,25 +6,25 @@ use crate::session::Session;
 use growqr_types::{Seq, limits};
 use std::sync::Arc;
 
-/// Replays the events of one name with `after < number <= until`, then hands over to live events.
-pub fn spawn(session: Arc<Session>, event: Arc<str>, after: Seq, until: Seq) {
+/// Replays the events of one name from the one after `after` on, up to where the session says, then hands over to live events.
+pub fn spawn(session: Arc<Session>, event: Arc<str>, replay: u64, after: Seq) {
     tokio::spawn(async move {
-        if !replay(&session, &event, after, until).await {
-            // What it missed is gone, or can't be read: the client fetches a snapshot instead.
-            session.send_resync(after, until);
+        if !run(&session, &event, replay, after).await {
+            // What it missed is gone, or can't be read.
+            session.replay_failed(&event, replay, after);
         }
-        session.replay_done(&event);
     });
 }
 
-/// Whether everything that was missed could be given.
-async fn replay(session: &Arc<Session>, event: &Arc<str>, after: Seq, until: Seq) -> bool {
+/// Whether everything that was missed could be given, to whoever still reads it.
+async fn run(session: &Arc<Session>, event: &Arc<str>, replay: u64, after: Seq) -> bool {
     let input = session.input();
     let mut next = after + 1;
-    while next <= until {
+    loop {
         input.socket.ready().await;
-        if !session.is_replaying(event) {
-            return true;
+        let Some(until) = session.replay_until(event, replay, next) else { return true };
+        if input.hub.window().0 > next {
+            return false;
         }
         let (start, end) = (key::event(next), key::event(until + 1));
         let read = input.shared.engine.scan(input.actor, &start, &end, limits::REPLAY_CHUNK_EVENTS_MAX).get().await;
@@ -44,14 +44,12 @@ async fn replay(session: &Arc<Session>, event: &Arc<str>, after: Seq, until: Seq
                 return false;
             }
             let Ok(record) = EventRecord::decode(&value) else { return false };
-            if record.name == **event {
-                session.replayed(&Event::new(Some(next), record.ts, event.clone(), record.args.into()));
+            let is_read = record.name != **event
+                || session.replayed(replay, &Event::new(Some(next), record.ts, event.clone(), record.args.into()));
+            if !is_read {
+                return true;
             }
             next += 1;
         }
-        if input.hub.window().0 > next {
-            return false;
-        }
     }
-    true
 }

@@ -74,6 +74,10 @@ struct State {
     incoming: Vec<SocketFrame>,
     incoming_bytes: usize,
     subscriptions: HashMap<Arc<str>, Subscription>,
+    /// Subscriptions that a client which resumes has ended, with the last number that it was given.
+    left: HashMap<Arc<str>, Seq>,
+    /// Counts the replays.
+    replays: u64,
     resume: Option<Resume>,
     unanswered: usize,
     frames: u64,
@@ -89,8 +93,8 @@ enum Phase {
 enum Subscription {
     /// Events above this number are sent as they come.
     Live(Seq),
-    /// Events up to `until` come from the log; those above wait.
-    Replaying { until: Seq, waiting: Vec<(Seq, SocketFrame)> },
+    /// Events up to `until` come from the log, `sent` was the last of them; those above wait.
+    Replaying { replay: u64, sent: Seq, until: Seq, waiting: Vec<(Seq, SocketFrame)> },
 }
 
 impl Session {
@@ -102,6 +106,8 @@ impl Session {
             incoming: Vec::new(),
             incoming_bytes: 0,
             subscriptions: HashMap::new(),
+            left: HashMap::new(),
+            replays: 0,
             resume: input.resume,
             unanswered: 0,
             frames: 0,
@@ -328,7 +334,7 @@ impl Session {
             Ok(ToServer::Action { id, name, args }) => self.take_action(id, name, args, frame),
             Ok(ToServer::Subscription { event, subscribe: true }) => self.subscribe(event, frame),
             Ok(ToServer::Subscription { event, subscribe: false }) => {
-                self.state.lock().subscriptions.remove(event.as_str());
+                self.unsubscribe(&event);
                 Ok(())
             }
             Err(error) => {
@@ -430,23 +436,41 @@ impl Session {
         if state.subscriptions.contains_key(&event) {
             return;
         }
-        if state.subscriptions.len() >= limits::SUBSCRIPTIONS_MAX {
+        let left = state.left.remove(&event);
+        if state.subscriptions.len() + state.left.len() >= limits::SUBSCRIPTIONS_MAX {
             drop(state);
             self.close(&codes::LIMIT_SUBSCRIPTIONS);
             return;
         }
         let (_, released) = self.input.hub.window();
         match state.resume {
-            Some(Resume::After(after)) if after < released => {
-                let replaying = Subscription::Replaying { until: released, waiting: Vec::new() };
-                state.subscriptions.insert(event.clone(), replaying);
-                drop(state);
-                replay::spawn(self.clone(), event, after, released);
+            Some(Resume::After(after)) if left.unwrap_or(after) < released => {
+                self.replay(&mut state, event, left.unwrap_or(after), released);
             }
             _ => {
                 state.subscriptions.insert(event, Subscription::Live(released));
             }
         }
+    }
+
+    /// A client that resumes and subscribes once more goes on where it left.
+    fn unsubscribe(&self, event: &str) {
+        let mut state = self.state.lock();
+        let resumes = matches!(state.resume, Some(Resume::After(_)));
+        if let Some((event, subscription)) = state.subscriptions.remove_entry(event)
+            && resumes
+        {
+            let (Subscription::Live(sent) | Subscription::Replaying { sent, .. }) = subscription;
+            state.left.insert(event, sent);
+        }
+    }
+
+    fn replay(self: &Arc<Self>, state: &mut State, event: Arc<str>, after: Seq, until: Seq) {
+        state.replays += 1;
+        let replay = state.replays;
+        let replaying = Subscription::Replaying { replay, sent: after, until, waiting: Vec::new() };
+        state.subscriptions.insert(event.clone(), replaying);
+        replay::spawn(self.clone(), event, replay, after);
     }
 
     /// The actor starts anew, and events after `released` became durable without being released: they come from the log.
@@ -457,15 +481,17 @@ impl Session {
         let mut state = self.state.lock();
         let mut missed = Vec::new();
         for (event, subscription) in &mut state.subscriptions {
-            if let Subscription::Live(after) = subscription {
-                let after = (*after).max(released);
-                *subscription = Subscription::Replaying { until: last, waiting: Vec::new() };
-                missed.push((event.clone(), after));
+            match subscription {
+                Subscription::Live(after) => missed.push((event.clone(), (*after).max(released))),
+                // What waits is in the log as well.
+                Subscription::Replaying { until, waiting, .. } => {
+                    *until = last;
+                    waiting.clear();
+                }
             }
         }
-        drop(state);
         for (event, after) in missed {
-            replay::spawn(self.clone(), event, after, last);
+            self.replay(&mut state, event, after, last);
         }
     }
 
@@ -475,23 +501,40 @@ impl Session {
         &self.input
     }
 
-    /// Whether a replay for this event still has somebody to read it.
-    pub(crate) fn is_replaying(&self, event: &str) -> bool {
-        let state = self.state.lock();
-        state.phase == Phase::Open && matches!(state.subscriptions.get(event), Some(Subscription::Replaying { .. }))
+    /// Up to where a replay goes that is about to read `next`. None when it is over: nobody reads it any more, or everything was given;
+    /// then what waited follows, and live events.
+    pub(crate) fn replay_until(&self, event: &Arc<str>, replay: u64, next: Seq) -> Option<Seq> {
+        let mut state = self.state.lock();
+        let until = state.replaying(event, replay).map(|(_, until)| *until)?;
+        if next <= until {
+            return Some(until);
+        }
+        self.end_replay(&mut state, event);
+        None
     }
 
-    /// An event from the log.
-    pub(crate) fn replayed(&self, event: &Event) {
+    /// An event from the log. False when nobody reads it any more.
+    pub(crate) fn replayed(&self, replay: u64, event: &Event) -> bool {
+        let mut state = self.state.lock();
+        let Some((sent, _)) = state.replaying(&event.name, replay) else { return false };
+        *sent = event.seq.unwrap_or(*sent);
+        // Under the lock, so that events leave in order.
         if let Some(frame) = event.frame(self.input.encoding, self.numbered()) {
             self.input.socket.send(frame.clone());
         }
+        true
     }
 
-    /// The log was read: what waited follows, then live events.
-    pub(crate) fn replay_done(&self, event: &Arc<str>) {
+    /// The log does not hold what was missed: the client fetches a snapshot instead, and goes on from there.
+    pub(crate) fn replay_failed(&self, event: &Arc<str>, replay: u64, after: Seq) {
         let mut state = self.state.lock();
-        if let Some(Subscription::Replaying { until, waiting }) = state.subscriptions.remove(event) {
+        let Some(until) = state.replaying(event, replay).map(|(_, until)| *until) else { return };
+        self.send_resync(after, until);
+        self.end_replay(&mut state, event);
+    }
+
+    fn end_replay(&self, state: &mut State, event: &Arc<str>) {
+        if let Some(Subscription::Replaying { until, waiting, .. }) = state.subscriptions.remove(event) {
             let last = waiting.last().map_or(until, |(seq, _)| *seq);
             for (_, frame) in waiting {
                 self.input.socket.send(frame);
@@ -510,6 +553,20 @@ impl Session {
         match growqr_wire::decode_to_server(self.input.encoding, bytes) {
             Ok(ToServer::Action { id, .. }) => self.input.socket.send(self.error_frame(Some(id), failure)),
             _ => self.close_for(failure),
+        }
+    }
+}
+
+impl State {
+    /// The last number that this replay gave, and up to where it goes; none when it is over.
+    fn replaying(&mut self, event: &str, which: u64) -> Option<(&mut Seq, &mut Seq)> {
+        match self.subscriptions.get_mut(event) {
+            Some(Subscription::Replaying { replay, sent, until, .. })
+                if self.phase == Phase::Open && *replay == which =>
+            {
+                Some((sent, until))
+            }
+            _ => None,
         }
     }
 }
