@@ -1,19 +1,13 @@
-//! Clients: some call actions, some listen to events and resume where they were.
+//! Clients that call actions.
 
 use crate::faults::{Counter, Dice, Fault};
-use crate::guest::{EVENT, NAME};
+use crate::guest::NAME;
 use crate::ledger::{Ended, Operation, SharedLedger};
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use growqr_engine::Engine;
-use growqr_seam::{Socket, SocketFrame, SocketOpen};
-use growqr_types::{ActorId, ActorKey, ConnectionId, Failure};
-use parking_lot::Mutex;
+use growqr_types::{ActorId, ActorKey, Failure};
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// Actors of one run.
 pub const ACTORS: usize = 3;
@@ -101,112 +95,4 @@ pub async fn read(engine: &Engine, ledger: &SharedLedger, actor: usize) -> Optio
         }
     }
     Some(state)
-}
-
-struct Ear {
-    client: usize,
-    actor: usize,
-    ledger: SharedLedger,
-    counter: Counter,
-    closed: AtomicBool,
-    ended: Notify,
-    first: Mutex<bool>,
-}
-
-impl Ear {
-    fn hear(&self, text: &[u8]) {
-        let message: Value = serde_json::from_slice(text).unwrap_or_default();
-        if message["body"]["tag"] != "Event" {
-            return;
-        }
-        let event = &message["body"]["val"];
-        let place = (self.client, self.actor);
-        let mut ledger = self.ledger.lock();
-        let seen = ledger.seen.get(&place).copied().unwrap_or(0);
-        if event["name"] == "resync" {
-            self.counter.hit(Fault::Resynced);
-            ledger.seen.insert(place, event["args"][0]["latest"].as_u64().unwrap_or_default());
-            return;
-        }
-        let seq = event["args"][1]["seq"].as_u64().unwrap_or_default();
-        let token = event["args"][0].as_str().unwrap_or_default().to_owned();
-        if seq != seen + 1 {
-            ledger.wrong.push(format!("client {} of actor {} saw event {seq} after {seen}", self.client, self.actor));
-        }
-        if seen > 0 && std::mem::take(&mut *self.first.lock()) {
-            self.counter.hit(Fault::Resumed);
-        }
-        ledger.seen.insert(place, seq);
-        let before = ledger.events.insert((self.actor, seq), token.clone());
-        if let Some(before) = before.filter(|before| *before != token) {
-            ledger.wrong.push(format!("event {seq} of actor {} was {before}, and then {token}", self.actor));
-        }
-    }
-}
-
-impl Socket for Ear {
-    fn send(&self, frame: SocketFrame) {
-        let (SocketFrame::Text(bytes) | SocketFrame::Binary(bytes)) = frame;
-        if !self.closed.load(Ordering::Relaxed) {
-            self.hear(&bytes);
-        }
-    }
-
-    fn close(&self, _: u16, _: &str) {
-        self.closed.store(true, Ordering::Relaxed);
-        self.ended.notify_one();
-    }
-
-    fn ready(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}
-
-/// Listens to an actor until it is dropped: comes, stays a while, goes, and comes back where it was.
-pub async fn listener(
-    engine: &Engine,
-    ledger: &SharedLedger,
-    counter: &Counter,
-    place: (usize, usize),
-    stay: bool,
-    mut dice: Dice,
-) {
-    let (client, actor) = place;
-    loop {
-        let after = ledger.lock().seen.get(&place).copied().unwrap_or(0);
-        let ear = Arc::new(Ear {
-            client,
-            actor,
-            ledger: ledger.clone(),
-            counter: counter.clone(),
-            closed: AtomicBool::new(false),
-            ended: Notify::new(),
-            first: Mutex::new(true),
-        });
-        let protocols = format!("rivet, rivet_encoding.json, rivet_conn_params.%7B%22after%22%3A{after}%7D");
-        let request = http::Request::get("/connect").header("sec-websocket-protocol", protocols).body(());
-        let open = SocketOpen {
-            connection: ConnectionId::from_bytes(dice.bytes()),
-            request: request.expect("a request"),
-            socket: ear.clone(),
-        };
-        if let Ok(id) = resolve(engine, actor).await
-            && let Ok(session) = engine.websocket(id, open).await
-        {
-            let subscribe =
-                json!({ "body": { "tag": "SubscriptionRequest", "val": { "eventName": EVENT, "subscribe": true } } });
-            session.message(SocketFrame::Text(subscribe.to_string().into())).await;
-            let time = if stay { 3_600_000 } else { dice.between(20, 700) };
-            tokio::select! {
-                biased;
-                () = ear.ended.notified() => {}
-                () = tokio::time::sleep(Duration::from_millis(time)) => {}
-            }
-            ear.closed.store(true, Ordering::Relaxed);
-            session.closed(1000, "").await;
-        }
-        ear.closed.store(true, Ordering::Relaxed);
-        let pause = if stay || dice.per_mille(700) { dice.between(1, 100) } else { dice.between(500, 2500) };
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-    }
 }

@@ -47,6 +47,10 @@ pub enum Fault {
     SocketClosed,
     /// A client came back and resumed.
     Resumed,
+    /// A client read slowly what it had missed.
+    ReaderSlow,
+    /// A client ended a subscription and began it again.
+    TurnedAway,
     /// A client came back too late and was told to start anew.
     Resynced,
     /// A turn failed.
@@ -59,7 +63,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::CommitLost,
         Self::CommitKept,
         Self::CommitTorn,
@@ -79,6 +83,8 @@ impl Fault {
         Self::ToldToSleep,
         Self::SocketClosed,
         Self::Resumed,
+        Self::ReaderSlow,
+        Self::TurnedAway,
         Self::Resynced,
         Self::TurnFailed,
         Self::GuestCrashed,
@@ -111,6 +117,11 @@ impl Dice {
         Self(ChaCha8Rng::seed_from_u64(
             seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ purpose.wrapping_mul(0xd134_2543_de82_ef95),
         ))
+    }
+
+    /// A source of its own for somebody else.
+    pub fn another(&mut self) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(self.0.next_u64()))
     }
 
     pub fn bytes(&mut self) -> [u8; 16] {

@@ -12,6 +12,7 @@ mod drain;
 mod faults;
 mod guest;
 mod ledger;
+mod listener;
 mod raw;
 mod relay;
 mod world;

@@ -1,11 +1,12 @@
 //! One run: hosts that live and die on one disk, clients that outlive them, and a calm end in which everything must come right.
 
 use crate::check::{check, check_rows, leftovers};
-use crate::client::{ACTORS, caller, listener, read, resolve};
+use crate::client::{ACTORS, caller, read, resolve};
 use crate::drain::{Database, drain};
 use crate::faults::{Counter, Dice, Fault, Fired};
 use crate::guest::{NAME, Unit, description};
 use crate::ledger::SharedLedger;
+use crate::listener::listener;
 use crate::raw;
 use crate::relay::Relay;
 use futures::future::join_all;
