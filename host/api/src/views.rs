@@ -73,13 +73,13 @@ pub(crate) struct Message {
     status: String,
     text: String,
     /// Calls of tools that belong to it.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<serde_json::Value>)]
     tools: Box<RawValue>,
     /// Why it failed.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     error: Option<Box<RawValue>>,
     /// What else the agent said of it.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     details: Box<RawValue>,
     created_at: i64,
     updated_at: i64,
@@ -144,7 +144,7 @@ pub(crate) struct Event {
     name: String,
     thread: Option<String>,
     /// What the actor said.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     payload: Box<RawValue>,
 }
 
@@ -219,7 +219,7 @@ pub(crate) struct Actor {
     crashes: i64,
     last_crash_at: Option<i64>,
     /// Why it crashed last.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     last_failure: Option<Box<RawValue>>,
 }
 

@@ -168,3 +168,13 @@ async fn a_bad_place_is_refused() {
         assert_eq!(reply.shown(), "400 validation.invalid_input", "{bad}");
     }
 }
+
+#[tokio::test]
+async fn the_database_tells_of_new_rows() {
+    let stage = Stage::new().await;
+    let mut listener = sqlx::postgres::PgListener::connect_with(stage.database.pool()).await.unwrap();
+    listener.listen("growqr_events").await.unwrap();
+    stage.events("ada", None, 1..100).await;
+    tokio::time::timeout(WAIT_MAX, listener.recv()).await.expect("told in time").unwrap();
+    assert!(listener.next_buffered().is_none(), "once for all rows of a statement");
+}
