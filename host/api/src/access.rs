@@ -21,8 +21,10 @@ use std::sync::Arc;
 pub(crate) enum Access {
     /// Something that everybody may see.
     Public,
-    /// The things of a user: the caller's own, or those of the user whom the parameter `user` names.
-    Things,
+    /// What a user has altogether: the caller, or the user whom the parameter `user` names.
+    Own,
+    /// One thing of such a user, by its id in the path.
+    Thing,
     /// The actor in the path.
     Actor,
 }
@@ -32,7 +34,8 @@ impl Access {
     pub const fn rule(self) -> Rule {
         match self {
             Self::Public => Rule::Public,
-            Self::Things => Rule::Owner(Scope::Users),
+            Self::Own => Rule::SignedIn,
+            Self::Thing => Rule::Owner(Scope::Users),
             Self::Actor => Rule::Owner(Scope::Actors),
         }
     }
@@ -79,7 +82,7 @@ pub(crate) async fn gate(
                 let found = actor(&shared, &principal, &mut parts).await?;
                 parts.extensions.insert(found);
             }
-            _ => {
+            Access::Public | Access::Own | Access::Thing => {
                 let subject = subject(&principal, parts.uri.query().unwrap_or_default())?;
                 parts.extensions.insert(subject);
             }
@@ -116,9 +119,9 @@ async fn actor(shared: &Shared, principal: &Principal, parts: &mut Parts) -> Res
     let bad = || codes::API_BAD_REQUEST.with("The actor id is not valid.");
     let Path(id) = Path::<String>::from_request_parts(parts, &()).await.map_err(|_| bad())?;
     let id: ActorId = id.parse().map_err(|_| bad())?;
-    let actor = find(shared, id).await?.ok_or_else(|| codes::ACTOR_NOT_FOUND.failure())?;
-    allow(principal, &Resource::Actor(&actor.key))?;
-    Ok(Found(Arc::new(actor)))
+    // Whoever has an id of somebody else learns not even that there is such an actor.
+    let found = find(shared, id).await?.filter(|actor| allow(principal, &Resource::Actor(&actor.key)).is_ok());
+    found.map(|actor| Found(Arc::new(actor))).ok_or_else(|| codes::ACTOR_NOT_FOUND.failure().into())
 }
 
 /// An actor that exists; or one that did, as far as the database remembers it.

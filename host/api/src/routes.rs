@@ -25,13 +25,13 @@ type Route = UtoipaMethodRouter<Arc<Shared>>;
 fn all() -> Vec<(Access, Route)> {
     vec![
         (Access::Public, routes!(openapi)),
-        (Access::Things, routes!(me::me)),
-        (Access::Things, routes!(threads::list)),
-        (Access::Things, routes!(threads::get, threads::patch, threads::delete)),
-        (Access::Things, routes!(messages::list)),
-        (Access::Things, routes!(events::list)),
-        (Access::Things, routes!(stream::stream)),
-        (Access::Things, routes!(actors::list)),
+        (Access::Own, routes!(me::me)),
+        (Access::Own, routes!(threads::list)),
+        (Access::Thing, routes!(threads::get, threads::patch, threads::delete)),
+        (Access::Thing, routes!(messages::list)),
+        (Access::Thing, routes!(events::list)),
+        (Access::Own, routes!(stream::stream)),
+        (Access::Own, routes!(actors::list)),
         (Access::Actor, routes!(actors::get, actors::destroy)),
         (Access::Actor, routes!(actors::restart)),
     ]

@@ -22,10 +22,10 @@ async fn a_second_user_sees_nothing_of_the_first() {
     }
     for method in ["GET", "DELETE"] {
         let reply = stage.json("bob", method, &format!("/api/actors/{agent}"), Value::Null).await;
-        assert_eq!(reply.shown(), "403 auth.forbidden", "{method}");
+        assert_eq!(reply.shown(), "404 actor.not_found", "{method}");
     }
     let restart = stage.json("bob", "POST", &format!("/api/actors/{agent}/restart"), Value::Null).await;
-    assert_eq!(restart.shown(), "403 auth.forbidden");
+    assert_eq!(restart.shown(), "404 actor.not_found");
     assert!(stage.actors.asked.lock().unwrap().is_empty());
     for path in ["/api/me", "/api/threads", "/api/threads/t", "/api/threads/t/messages", "/api/actors", "/api/events"] {
         assert_eq!(stage.get("bob", &format!("{path}?user=ada")).await.shown(), "403 auth.forbidden", "{path}");

@@ -40,7 +40,8 @@ fn only_the_document_is_public_and_nothing_of_a_user_is_open_to_other_operators(
         let expected = match route.path {
             "/api/openapi.json" => Rule::Public,
             path if path.starts_with("/api/actors/") => Rule::Owner(Scope::Actors),
-            _ => Rule::Owner(Scope::Users),
+            path if path.contains("{id}") => Rule::Owner(Scope::Users),
+            _ => Rule::SignedIn,
         };
         assert_eq!(route.rule, expected, "{route:?}");
     }

@@ -1,0 +1,159 @@
+//! One user's actors, threads and messages, by the official client and by `curl`, from a real Postgres; and nothing for a second user.
+
+use growqr_e2e::{Deployment, Host, Script, component, staged};
+use serde_json::{Value, json};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How long the mirror, or a Postgres that starts, may take.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+fn host() -> Host {
+    let deployment = Deployment::of(&[]).file("growAgent", &component("grow-agent"));
+    Host::start(&deployment.setting("identity", json!({"provider": "development"})).setting("database", json!({})))
+}
+
+/// A token of the development issuer, as a developer gets one.
+fn token(host: &Host, user: &str) -> String {
+    let output = Command::new(staged("GROWQR_BINARY", "growqr"))
+        .args(["token", "--user", user, "--data-dir"])
+        .arg(host.data_dir())
+        .output()
+        .expect("growqr can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Somebody with `curl`.
+struct Curl<'a> {
+    host: &'a Host,
+    token: String,
+}
+
+impl<'a> Curl<'a> {
+    fn of(host: &'a Host, user: &str) -> Self {
+        Self { host, token: token(host, user) }
+    }
+
+    fn run(&self, arguments: &[&str], path: &str) -> (u16, Value) {
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--max-time", "20", "--write-out", "\n%{http_code}"])
+            .args(["--header", &format!("authorization: Bearer {}", self.token)])
+            .args(arguments)
+            .arg(format!("{}{path}", self.host.url()))
+            .output()
+            .expect("curl can be started");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (body, status) = text.rsplit_once('\n').expect("a status");
+        (status.parse().expect("a status"), serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let (status, body) = self.run(&[], path);
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Asks until the answer is the expected one: rows come a moment after what they tell of.
+    fn until(&self, path: &str, what: &str, is_right: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + WAIT_MAX;
+        loop {
+            let (status, body) = self.run(&[], path);
+            if status == 200 && is_right(&body) {
+                return body;
+            }
+            assert!(Instant::now() < end, "{what} did not come: {status} {body}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn say(host: &Host, user: &str, other: &str, token: &str, text: &str) -> Value {
+    let arguments = json!({"url": host.url(), "user": user, "other": other, "token": token, "text": text});
+    Script::start("rest", &arguments).expect("said")
+}
+
+#[test]
+fn one_users_actors_threads_and_messages_are_shown_and_a_second_user_sees_none() {
+    let host = host();
+    let (ada, bob) = (Curl::of(&host, "ada"), Curl::of(&host, "bob"));
+    let said = say(&host, "ada", "bob", &ada.token, "What did I plan for today?");
+    assert_eq!(said["refused"], json!({"error": "auth.forbidden"}));
+    assert_eq!(said["heard"], json!([["message.completed", "What did I plan for today?"], ["message.failed", ""]]));
+    let (thread, message) = (said["thread"].as_str().expect("a thread"), said["message"].as_str().expect("a message"));
+    let of_thread = format!("/api/threads/{thread}");
+
+    let page = ada.until(&format!("{of_thread}/messages"), "the messages", |page| page["messages"][1].is_object());
+    let messages = page["messages"].as_array().expect("messages");
+    assert_eq!((&messages[0]["message"], &messages[0]["role"]), (&json!(message), &json!("user")));
+    assert_eq!(
+        (&messages[0]["text"], &messages[0]["status"]),
+        (&json!("What did I plan for today?"), &json!("completed"))
+    );
+    assert_eq!((&messages[1]["role"], &messages[1]["status"]), (&json!("assistant"), &json!("failed")));
+    assert_eq!(messages[1]["error"]["code"], "not_available");
+    let threads = ada.get("/api/threads?search=PLAN");
+    assert_eq!(threads["threads"][0]["thread"], thread);
+    assert_eq!((&threads["threads"][0]["messages"], &threads["next"]), (&json!(2), &Value::Null));
+    let events = ada.get(&format!("{of_thread}/events"));
+    let names: Vec<&Value> = events["events"].as_array().expect("events").iter().map(|event| &event["name"]).collect();
+    assert_eq!(names, ["thread.created", "message.completed", "message.failed"]);
+    let actors = ada.get("/api/actors");
+    assert_eq!((&actors["actors"][0]["name"], &actors["actors"][0]["key"]), (&json!("growAgent"), &json!(["ada"])));
+    assert_eq!(actors["actors"][0]["state"], "running");
+    assert!(actors["actors"][0]["version"].is_string());
+    let actor = format!("/api/actors/{}", actors["actors"][0]["actor"].as_str().expect("an id"));
+    assert_eq!(ada.get(&actor)["subAgents"], json!([]));
+    assert_eq!(ada.get("/api/me")["user"], "ada");
+
+    assert_eq!(bob.get("/api/threads")["threads"], json!([]));
+    assert_eq!(bob.get("/api/actors")["actors"], json!([]));
+    for path in [&of_thread, &format!("{of_thread}/messages"), &format!("{of_thread}/events"), &actor] {
+        assert_eq!(bob.run(&[], path).0, 404, "{path}");
+    }
+    for path in [&of_thread, &actor] {
+        assert_eq!(bob.run(&["--request", "DELETE"], path).0, 404, "{path}");
+    }
+    assert_eq!(bob.run(&[], "/api/threads?user=ada").0, 403);
+    changes(&ada, &of_thread);
+}
+
+/// What is changed over REST is done by the actor, and comes back as a row.
+fn changes(ada: &Curl<'_>, of_thread: &str) {
+    let json = ["--header", "content-type: application/json", "--request", "PATCH", "--data"];
+    let change = [&json[..], &[r#"{"title": "Plans", "archived": true}"#]].concat();
+    let (status, thread) = ada.run(&change, of_thread);
+    assert_eq!((status, &thread["title"], &thread["archived"]), (200, &json!("Plans"), &json!(true)));
+    ada.until(of_thread, "the new title", |row| row["title"] == "Plans" && row["archived"] == true);
+    let empty = [&json[..], &[r#"{"title": ""}"#]].concat();
+    let (status, refusal) = ada.run(&empty, of_thread);
+    assert_eq!((status, &refusal["code"]), (400, &json!("invalid_input")));
+    assert_eq!(ada.run(&["--request", "DELETE"], of_thread).0, 204);
+    assert_eq!(ada.run(&["--request", "DELETE"], of_thread).0, 404, "it is gone at once");
+    ada.until("/api/threads", "the deletion", |page| page["threads"] == json!([]));
+}
+
+#[test]
+fn a_stream_of_events_goes_on_where_it_was() {
+    let host = host();
+    let ada = Curl::of(&host, "ada");
+    ada.until("/api/threads", "the database", |_| true);
+    say(&host, "ada", "bob", &ada.token, "one");
+    let events = |after: &str, count: usize| -> Vec<Value> {
+        // It ends by itself when so much was read.
+        let command = format!(
+            "curl --silent --no-buffer --max-time 30 --header 'authorization: Bearer {}' --header 'last-event-id: {after}' {}/api/events \
+             | grep --line-buffered '^data: {{\"id\":[0-9]*,' | head --lines {count}",
+            ada.token,
+            host.url()
+        );
+        let output = Command::new("sh").args(["-c", &command]).output().expect("sh can be started");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().map(|line| serde_json::from_str(&line["data: ".len()..]).expect("JSON")).collect()
+    };
+    let first = events("0", 2);
+    let rest = events(&first[1]["id"].to_string(), 2);
+    let seqs: Vec<&Value> = first.iter().chain(&rest).map(|event| &event["seq"]).collect();
+    assert_eq!(seqs, [1, 2, 3, 4], "{first:?} {rest:?}");
+}
