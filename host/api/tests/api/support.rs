@@ -4,7 +4,8 @@ use axum::body::Body;
 use futures::future::BoxFuture;
 use growqr_api::{Api, ApiInput, ApiSettings, Backend, KnownActor};
 use growqr_identity::issuer::{Issuer, Wish};
-use growqr_identity::{Identity, IdentityInput, Verifier};
+use growqr_identity::operators::{self, MemoryOperators, OperatorStore};
+use growqr_identity::{Identity, IdentityInput, Scope, Verifier};
 use growqr_postgres::Database;
 use growqr_postgres::testing::TestDatabase;
 use growqr_types::{ActorId, ActorKey, Failure, codes};
@@ -106,6 +107,7 @@ pub struct Stage {
     pub api: Api,
     pub actors: Arc<Actors>,
     pub identity: Arc<Identity>,
+    pub operators: Arc<MemoryOperators>,
     pub database: TestDatabase,
     pub stop: CancellationToken,
 }
@@ -126,10 +128,11 @@ impl Stage {
             .await
             .unwrap();
         let issuer = Issuer::generate().unwrap();
+        let operators = Arc::new(MemoryOperators::default());
         let identity = Identity::new(IdentityInput {
             verifier: Verifier::new(issuer.settings(&[]), issuer.keys()),
             issuer: Some(issuer),
-            operators: None,
+            operators: Some(operators.clone()),
             users: None,
             refresh_within: Duration::from_secs(60),
             clock: Arc::new(now_ms),
@@ -146,7 +149,7 @@ impl Stage {
             let api = api.clone();
             async move { api.run().await }
         });
-        Self { api, actors, identity, database, stop }
+        Self { api, actors, identity, operators, database, stop }
     }
 
     /// The same with another database, or none.
@@ -163,6 +166,13 @@ impl Stage {
     pub fn token(&self, user: &str) -> String {
         let wish = Wish { user: user.to_owned(), session: None, lifetime_seconds: None };
         self.identity.issue(&wish).unwrap().token
+    }
+
+    /// A token of an operator.
+    pub async fn operator(&self, scope: Scope) -> String {
+        let made = operators::make("test", &[scope], None, now_ms()).unwrap();
+        self.operators.insert(made.hash, made.record).await.unwrap();
+        made.token
     }
 
     /// A request of a user, or of nobody (`""`).
