@@ -13,8 +13,9 @@ pub(crate) const DATABASE_URL: &str = "DATABASE_URL";
 /// A short name of the log's filter.
 pub(crate) const LOG: &str = "GROWQR_LOG";
 /// Variables with the prefix that mean something to the command line or to the tools of this repository, and nothing here.
-const FOREIGN: [&str; 9] = [
+const FOREIGN: [&str; 10] = [
     "GROWQR_CONFIG",
+    "GROWQR_OPERATOR_TOKEN",
     "GROWQR_BINARY",
     "GROWQR_NODE",
     "GROWQR_KILL_ROUNDS",

@@ -1,6 +1,6 @@
 //! The commands. Data goes to stdout, talk to stderr; an error ends with a hint when one is known.
 
-use crate::{actor, configured, mirror, serve};
+use crate::{actor, configured, mirror, serve, tokens};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -29,6 +29,14 @@ enum Command {
     /// Look at how far the database is behind
     #[command(subcommand)]
     Mirror(mirror::Command),
+    /// Print a token of the development issuer
+    Token(tokens::Token),
+    /// Make, list and revoke tokens of operators
+    #[command(subcommand)]
+    OperatorToken(tokens::OperatorToken),
+    /// End sessions
+    #[command(subcommand)]
+    Session(tokens::Session),
     #[command(name = COMPILE_COMMAND, hide = true)]
     CompileComponent {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -43,6 +51,9 @@ pub fn run() -> ExitCode {
         Command::Actor(command) => actor::run(command),
         Command::Config(command) => configured::run(command),
         Command::Mirror(command) => mirror::run(command),
+        Command::Token(arguments) => tokens::token(arguments),
+        Command::OperatorToken(command) => tokens::operator_token(command),
+        Command::Session(command) => tokens::session(command),
         Command::CompileComponent { arguments } => return growqr_component::run_compiler_child(arguments),
     };
     match result {

@@ -8,9 +8,12 @@ mod cli;
 mod configured;
 mod database;
 mod deployment;
+mod identity;
+mod identity_store;
 mod machine;
 mod mirror;
 mod serve;
+mod tokens;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -4,6 +4,7 @@ use crate::cli::COMPILE_COMMAND;
 use crate::configured::Arguments;
 use crate::database;
 use crate::deployment;
+use crate::identity;
 use crate::machine::{self, OpenFiles};
 use anyhow::{Context, Result};
 use growqr_component::CompilerCommand;
@@ -56,6 +57,7 @@ async fn serve(configuration: Configuration, files: OpenFiles) -> Result<()> {
         .with_context(|| format!("can't make the data folder {}", configuration.data_dir.display()))?;
     let engine = open_engine(&configuration, files)?;
     let mut kept = database::open(&configuration, &engine, clock())?;
+    let known = identity::open(&configuration, kept.as_ref().map(|kept| &kept.database), clock())?;
     let components = open_components(&configuration)?;
     let runtime = Runtime::new(RuntimeInput {
         engine: engine.host(),
@@ -75,7 +77,9 @@ async fn serve(configuration: Configuration, files: OpenFiles) -> Result<()> {
         let engine = engine.clone();
         async move { engine.run().await }
     });
-    let gateway = Gateway::new(engine.clone(), gateway_options(&configuration, files));
+    let mut options = gateway_options(&configuration, files);
+    options.identity = known.as_ref().map(|known| known.identity.clone());
+    let gateway = Gateway::new(engine.clone(), options);
     println!("{}", serde_json::json!({ "listening": format!("http://{address}") }));
     tracing::info!(%address, actors = configuration.actors.len(), "ready");
     let served = gateway.serve(listener, stop).await;
@@ -87,6 +91,9 @@ async fn serve(configuration: Configuration, files: OpenFiles) -> Result<()> {
         tracing::warn!("some actors did not stop in time; what they had acknowledged is durable");
     }
     background.abort();
+    if let Some(known) = known {
+        known.stop().await;
+    }
     if let Some(kept) = kept {
         kept.close().await;
     }

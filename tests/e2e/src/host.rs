@@ -81,6 +81,12 @@ impl Deployment {
         self
     }
 
+    /// Takes a field of the deployment out, so that the host's own default holds.
+    pub fn without(mut self, name: &str) -> Self {
+        self.settings.remove(name);
+        self
+    }
+
     /// Sets fields of one actor's entry in `rivet.json`.
     pub fn with(mut self, actor: &str, fields: Value) -> Self {
         let entry = self.actors.entry(actor).or_insert_with(|| json!({}));
@@ -146,6 +152,11 @@ impl Host {
     /// The data folder.
     pub fn data_dir(&self) -> PathBuf {
         self.surroundings.data_dir.clone().unwrap_or_else(|| self.folder.path().join("data"))
+    }
+
+    /// The deployment file.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("rivet.json")
     }
 
     /// The process.
