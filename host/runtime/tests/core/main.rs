@@ -25,6 +25,8 @@ macro_rules! cases {
     };
 }
 
+mod kinds;
+
 cases! {
     nothing_leaves_before_its_commit: "
         > start

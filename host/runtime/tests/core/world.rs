@@ -8,8 +8,8 @@ use growqr_runtime::core::{
 use growqr_runtime::options::{ActorLimits, ActorOptions};
 use growqr_seam::{Batch, Envelope, EnvelopeContent, StopReason};
 use growqr_turn::{
-    Answer, Connection, ConnectionKind, Effect, Effects, Message, Outcome, Outgoing, Schedule, TargetRef, TimerRecord,
-    Verdict,
+    Answer, Connection, ConnectionKind, Effect, Effects, Frame, Message, Outcome, Outgoing, Schedule, SocketEvent,
+    TargetRef, TimerRecord, Verdict,
 };
 use growqr_types::{ActorId, ConnectionId, Failure, codes};
 use std::collections::{BTreeMap, HashMap};
@@ -36,6 +36,7 @@ impl World {
         let mut offer = Offer::default();
         offer.hooks.message = true;
         offer.actions.insert("do".to_owned(), false);
+        offer.queues.insert("line".to_owned());
         Self {
             core: None,
             options: ActorOptions::default(),
@@ -89,9 +90,26 @@ impl World {
                 }
             }
             "put" => self.mail(rest),
+            "version" => self.offer.state_version = u32::try_from(number(rest)).expect("a version"),
+            // Like `calls`, but each different line of what comes of it is given once, with how often it came.
+            "many" => {
+                let (count, program) = rest.split_once(' ').expect("many N program");
+                for reply in 1..=number(count) {
+                    self.mail(&format!("call {reply} {program}"));
+                    self.run();
+                }
+                let mut lines: Vec<(String, usize)> = Vec::new();
+                for line in std::mem::take(&mut self.out) {
+                    match lines.iter_mut().find(|(seen, _)| *seen == line) {
+                        Some((_, times)) => *times += 1,
+                        None => lines.push((line, 1)),
+                    }
+                }
+                self.out = lines.into_iter().map(|(line, times)| format!("{times} times {line}")).collect();
+            }
             _ => self.mail(line),
         }
-        if self.core.is_some() && !matches!(word, "put" | "hook") {
+        if self.core.is_some() && !matches!(word, "put" | "hook" | "version") {
             self.run();
         }
         std::mem::take(&mut self.out)
@@ -108,6 +126,9 @@ impl World {
             "disconnect" => ("disconnect", &mut hooks.disconnect),
             "connect" => ("connect", &mut hooks.connect),
             "before-connect" => ("before-connect", &mut hooks.before_connect),
+            "socket" => ("socket", &mut hooks.socket),
+            // Every component can migrate; the word only says what it does.
+            "migrate" => ("migrate", &mut hooks.check),
             other => panic!("no hook is called {other}"),
         };
         *flag = true;
@@ -183,6 +204,20 @@ impl World {
             "connect" => {
                 Mail::Connect { connection: connection(id, ConnectionKind::Socket), request: Arc::default(), reply }
             }
+            "queue" | "queue-waiting" => {
+                let (wait, program) = match words[0] {
+                    "queue" => (None, program),
+                    _ => {
+                        let (wait, program) = program.split_once(' ').expect("queue-waiting N MS program");
+                        (Some(Duration::from_millis(number(wait))), program.to_owned())
+                    }
+                };
+                Mail::Queue { queue: "line".to_owned(), body: program, caller: Caller::Host, wait, reply }
+            }
+            "open" => {
+                Mail::Connect { connection: connection(id, ConnectionKind::RawSocket), request: Arc::default(), reply }
+            }
+            "frame" => Mail::Socket { connection: id, event: SocketEvent::Message(Frame::Text(program), 1) },
             "disconnect" => Mail::Disconnect { connection: id, code: 1000, reason: String::new() },
             "stop" => Mail::Stop(match words[1] {
                 "sleep" => StopReason::Sleep,
@@ -248,6 +283,13 @@ impl World {
             Message::Disconnect(_) => ("disconnect", hook(&self.hooks, "disconnect")),
             Message::Connect(_) => ("connect", hook(&self.hooks, "connect")),
             Message::BeforeConnect(_) => ("before-connect", hook(&self.hooks, "before-connect")),
+            Message::Queue(message) => ("queue", message.body.clone()),
+            Message::Socket(_, SocketEvent::Open(_)) => ("open", hook(&self.hooks, "socket")),
+            Message::Socket(_, SocketEvent::Message(Frame::Text(text), _)) => ("frame", text.clone()),
+            Message::Socket(_, SocketEvent::Close(code, _)) => ("close", format!("event closed-{code}")),
+            Message::Migrate(from, to) => {
+                ("migrate", format!("event from-{from}-to-{to}; {}", hook(&self.hooks, "migrate")))
+            }
             other => panic!("no guest for {other:?}"),
         };
         self.out.push(format!("turn {name}"));
@@ -276,6 +318,14 @@ impl World {
                 "event" => effects.outgoing.push(Outgoing::Broadcast { name: first.into(), args: "[]".into() }),
                 "timer" => timer(&mut effects, Schedule::After(number(first)), self.now),
                 "every" => timer(&mut effects, Schedule::Every(number(first)), self.now),
+                "cron" => {
+                    let schedule = Schedule::Cron(format!("*/{first} * * * * *"));
+                    timer(&mut effects, schedule, self.now);
+                }
+                "frame" => effects.outgoing.push(Outgoing::Frame {
+                    connection: ConnectionId::from_bytes([u8::try_from(number(first)).expect("a small number"); 16]),
+                    frame: Frame::Text(second.to_owned()),
+                }),
                 "cancel" => drop(effects.timers.insert(number(first), None)),
                 "effect" => {
                     let effect = Effect::Send { target: TargetRef::Id(SENDER), payload: "null".to_owned() };
@@ -328,6 +378,8 @@ impl World {
                 Release::Reply(to, Reply::Response(_)) => format!("response {to}"),
                 Release::Broadcast { seq, name, .. } => format!("event {seq} {name}"),
                 Release::Run(operation, _) => format!("run {operation}"),
+                Release::Frame(_, Frame::Text(text)) => format!("frame {text}"),
+                Release::Close { code, reason, .. } => format!("close {code} {reason}"),
                 other => format!("{other:?}"),
             });
         }
