@@ -96,6 +96,8 @@ pub struct EngineStats {
     pub sockets: usize,
     /// The committer's counts.
     pub commits: CommitStats,
+    /// Commits that were submitted and are not durable yet.
+    pub commits_waiting: usize,
 }
 
 impl Engine {
@@ -148,10 +150,15 @@ impl Engine {
         tokio::join!(alarms::run(&self.inner), self.inner.recover_storage());
     }
 
-    /// Stops every actor cleanly and closes storage. Requests are refused with a code that clients retry.
-    pub async fn shutdown(&self) {
+    /// Stops every actor cleanly: turns end, are committed, and are answered. Requests are refused with a code that clients retry.
+    pub async fn drain(&self) {
         self.inner.stopping.store(true, std::sync::atomic::Ordering::Release);
         self.inner.stop_all(growqr_seam::StopReason::Shutdown).await;
+    }
+
+    /// Stops every actor cleanly and closes storage.
+    pub async fn shutdown(&self) {
+        self.drain().await;
         self.inner.store.close();
     }
 
@@ -161,7 +168,13 @@ impl Engine {
             awake: self.inner.slots.len(),
             sockets: self.inner.sockets.iter().map(|entry| entry.value().len()).sum(),
             commits: self.inner.store.stats(),
+            commits_waiting: self.inner.store.unanswered(),
         }
+    }
+
+    /// Why nothing can be made durable at the moment, if so.
+    pub fn storage_problem(&self) -> Option<StorageError> {
+        self.inner.store.problem()
     }
 
     /// Names of the actors that this deployment serves.

@@ -85,6 +85,19 @@ impl Store {
         self.open.read().as_ref().and_then(|open| open.committer.failed())
     }
 
+    /// Why nothing can be committed at the moment: storage has failed, is being opened anew, or was closed.
+    pub fn problem(&self) -> Option<StorageError> {
+        match self.current() {
+            Ok(open) => open.committer.failed(),
+            Err(error) => Some(error),
+        }
+    }
+
+    /// Requests that the committer has not answered.
+    pub fn unanswered(&self) -> usize {
+        self.open.read().as_ref().map_or(0, |open| open.committer.unanswered())
+    }
+
     /// Counts of the committer.
     pub fn stats(&self) -> CommitStats {
         self.open.read().as_ref().map(|open| open.committer.stats()).unwrap_or_default()

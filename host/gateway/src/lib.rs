@@ -19,6 +19,7 @@ mod entry;
 pub mod fuzzing;
 mod handshake;
 mod link;
+mod meters;
 mod outbox;
 mod query;
 mod ray;
@@ -38,10 +39,17 @@ pub use rest::rules;
 pub use route::{Form, Shortcut};
 pub use server::Gateway;
 
+use futures::future::BoxFuture;
 use growqr_identity::Identity;
+use growqr_seam::Tracer;
 use growqr_types::limits;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Says whether the host is ready for clients, with the body of `/ready`.
+pub type Ready = Arc<dyn Fn() -> (bool, serde_json::Value) + Send + Sync>;
+/// Lets what is under way at actors come to its end, while their clients still hear of it.
+pub type Drain = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// What a [`Gateway`] is started with. Every bound of the network edge is here.
 #[derive(Clone)]
@@ -80,6 +88,12 @@ pub struct GatewayOptions {
     pub extra: Option<ExtraRoutes>,
     /// Says who asks. Without it everybody may do everything, which is for one's own machine only.
     pub identity: Option<Arc<Identity>>,
+    /// Answers `/ready`; without it the gateway is ready as soon as it listens.
+    pub ready: Option<Ready>,
+    /// What the gateway waits for when it stops, after it has stopped taking messages and before it closes sockets.
+    pub drain: Option<Drain>,
+    /// Decides which requests to actors are traced.
+    pub tracer: Option<Tracer>,
 }
 
 impl Default for GatewayOptions {
@@ -102,6 +116,9 @@ impl Default for GatewayOptions {
             shortcuts: Vec::new(),
             extra: None,
             identity: None,
+            ready: None,
+            drain: None,
+            tracer: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Invariant: no more than `SOCKET_QUEUE_MESSAGES_MAX` messages and `SOCKET_QUEUE_BYTES_MAX` bytes wait. One more, and all of them
 //! are given up and the client is told `message.slow_reader`: a reader that is too slow costs nothing from that moment on.
 
+use crate::meters::METERS;
 use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
 use growqr_identity::sessions::Closable;
@@ -177,12 +178,14 @@ impl Socket for Outbox {
         let full = state.frames.len() >= limits::SOCKET_QUEUE_MESSAGES_MAX
             || state.bytes + frame.len() > limits::SOCKET_QUEUE_BYTES_MAX;
         if full {
+            METERS.slow_readers.increment(1);
             state.clear();
             let reason = format!("{}.{}", codes::SLOW_READER.group, codes::SLOW_READER.code);
             state.phase = Phase::Closing(CLOSE_FAILURE, reason.into());
             self.ending.store(AT_ONCE, Ordering::Release);
             self.tell(&mut state);
         } else {
+            METERS.messages_out.increment(1);
             state.bytes += frame.len();
             state.frames.push_back(frame);
         }

@@ -26,6 +26,7 @@ const NAMESPACE_NAME_LEN_MAX: usize = 128;
 #[derive(Debug, Clone, Copy)]
 enum Call {
     Health,
+    Ready,
     Metadata,
     Datacenters,
     Namespaces,
@@ -43,8 +44,9 @@ enum Call {
 
 /// All routes. There is no other way to one, so that none can be without a rule. A path that is spelled out stands before one with a
 /// variable part.
-const ROUTES: [(&str, &str, Rule, Call); 15] = [
+const ROUTES: [(&str, &str, Rule, Call); 16] = [
     ("GET", "/health", Rule::Public, Call::Health),
+    ("GET", "/ready", Rule::Public, Call::Ready),
     ("GET", "/metadata", Rule::Public, Call::Metadata),
     ("GET", "/datacenters", Rule::Public, Call::Datacenters),
     ("GET", "/namespaces", Rule::SignedIn, Call::Namespaces),
@@ -131,6 +133,7 @@ pub(crate) async fn answer<B: Backend>(
 ) -> Result<Response<ReplyBody>, Failure> {
     let query = head.uri.query().unwrap_or_default();
     let value = match called.call {
+        Call::Ready => return Ok(ready(shared)),
         Call::Health => json!({"runtime": "engine", "status": "ok", "version": shared.options.version}),
         Call::Metadata => json!({"runtime": "engine", "version": shared.options.version}),
         Call::Datacenters => datacenters(&head.headers),
@@ -147,6 +150,14 @@ pub(crate) async fn answer<B: Backend>(
         Call::RevokeSessions => rest_identity::revoke(shared, body)?,
     };
     Ok(reply::json(StatusCode::OK, &value))
+}
+
+fn ready<B: Backend>(shared: &Shared<B>) -> Response<ReplyBody> {
+    let (is_ready, body) = match &shared.options.ready {
+        Some(ready) => ready(),
+        None => (true, json!({"status": "ready"})),
+    };
+    reply::json(if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body)
 }
 
 fn datacenters(headers: &HeaderMap) -> Value {

@@ -3,6 +3,7 @@
 use crate::backend::Backend;
 use crate::budget::Budget;
 use crate::entry::{self, Visitor};
+use crate::meters::{Kind, METERS};
 use crate::ray::{self, Ray};
 use crate::reply::{self, Cors, ReplyBody};
 use crate::rest;
@@ -25,6 +26,8 @@ use tokio_util::task::TaskTracker;
 const ACTOR: HeaderName = HeaderName::from_static("x-rivet-actor");
 /// Its key.
 const ACTOR_KEY: HeaderName = HeaderName::from_static("x-rivet-actor-key");
+/// What a client says of the trace that it makes itself.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Headers of an actor's answer that speak of a connection it does not have.
 const HOP_BY_HOP: [&str; 11] = [
     "connection",
@@ -51,6 +54,8 @@ pub(crate) struct Shared<B> {
     pub(crate) tasks: TaskTracker,
     /// The gateway stops: nothing new, and what is under way may finish.
     pub(crate) stop: CancellationToken,
+    /// What was under way at actors is over, and sockets are closed.
+    pub(crate) closing: CancellationToken,
     /// The time for that is over.
     pub(crate) abort: CancellationToken,
 }
@@ -80,7 +85,7 @@ pub(crate) async fn answer<B: Backend>(
     let kind;
     let mut response = match route {
         Route::Extra => {
-            return match &shared.options.extra {
+            let response = match &shared.options.extra {
                 Some(extra) => extra(request).await,
                 None => {
                     let mut response = reply::failure(&codes::API_NOT_FOUND.failure());
@@ -88,27 +93,31 @@ pub(crate) async fn answer<B: Backend>(
                     response
                 }
             };
+            METERS.request(Kind::Extra, response.status(), started.elapsed());
+            return response;
         }
         Route::Actor { .. } if reply::is_preflight(&method, request.headers()) => {
-            kind = "preflight";
+            kind = Kind::Preflight;
             reply::preflight(request.headers(), false)
         }
         Route::Actor { target, path, .. } if is_upgrade => {
-            kind = "socket";
+            kind = Kind::Socket;
             upgrade(&shared, connection, request, target, &path, &ray)
         }
         Route::Actor { target, path, .. } => {
-            kind = "actor";
+            kind = Kind::Actor;
             at_actor(&shared, request, target, &path, &ray).await.unwrap_or_else(|failure| reply::failure(&failure))
         }
         Route::Rest { path } => {
-            kind = "rest";
+            kind = Kind::Rest;
             at_rest(&shared, request, &path).await.unwrap_or_else(|failure| reply::failure(&failure))
         }
     };
     cors.apply(&ray, response.headers_mut());
     // Paths and queries can hold tokens and keys, so the line has none of them.
-    let elapsed_us = started.elapsed().as_micros() as u64;
+    let elapsed = started.elapsed();
+    METERS.request(kind, response.status(), elapsed);
+    let (elapsed_us, kind) = (elapsed.as_micros() as u64, kind.word());
     tracing::debug!(ray = ray.text(), %method, kind, ?form, status = response.status().as_u16(), elapsed_us, "request");
     response
 }
@@ -166,9 +175,20 @@ async fn at_actor<B: Backend>(
     let (actor, key) = entry::reach(&shared.backend, &principal, target?).await?;
     let is_head = head.method == Method::HEAD;
     let headers = std::mem::take(&mut head.headers);
-    let request = for_actor(head.method, path, headers, ray, body)?;
+    let trace = trace(shared, &headers, if is_message { "action" } else { "request" });
+    let mut request = for_actor(head.method, path, headers, ray, body)?;
+    if let Some(trace) = &trace {
+        request.extensions_mut().insert(trace.clone());
+    }
     let response = shared.backend.http(actor, request).await?;
+    drop(trace);
     from_actor(response, actor, &key, is_head, options.raw_body_bytes_max)
+}
+
+/// Begins the trace of a request to an actor, if there are traces and this one is among them.
+fn trace<B>(shared: &Shared<B>, headers: &HeaderMap, what: &'static str) -> Option<tracing::Span> {
+    let tracer = shared.options.tracer.as_ref()?;
+    tracer(headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()), what)
 }
 
 /// The request as the actor sees it.

@@ -71,6 +71,7 @@ impl<B: Backend> Gateway<B> {
             requests: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            closing: CancellationToken::new(),
             abort: CancellationToken::new(),
             options,
         };
@@ -88,13 +89,17 @@ impl<B: Backend> Gateway<B> {
         }
     }
 
-    /// Serves until `stop`; then accepts nothing more, asks the clients of sockets to connect again, and comes back when all
-    /// requests under way are answered or their time is over. A gateway serves once.
+    /// Serves until `stop`; then accepts nothing more, lets what is under way at actors come to its end, asks the clients of sockets to
+    /// connect again, and comes back when all requests under way are answered or their time is over. A gateway serves once.
     pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
         let shared = &self.shared;
         stop.run_until_cancelled(self.accept(&listener)).await;
         drop(listener);
         shared.stop.cancel();
+        if let Some(drain) = &shared.options.drain {
+            drain().await;
+        }
+        shared.closing.cancel();
         shared.sockets.close_all();
         shared.tasks.close();
         let timeout = shared.options.stop_timeout;

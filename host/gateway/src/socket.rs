@@ -5,6 +5,7 @@
 use crate::backend::{Backend, Session};
 use crate::entry::{self, Pass, Visitor};
 use crate::link::{Ended, Event, Link, Timing};
+use crate::meters::METERS;
 use crate::outbox::{CLOSE_FAILURE, Outbox};
 use crate::ray::Ray;
 use crate::route::Target;
@@ -104,7 +105,7 @@ pub(crate) async fn open<B: Backend>(
     let number = shared.sockets.last.fetch_add(1, Ordering::Relaxed);
     shared.sockets.open.lock().insert(number, Arc::downgrade(&outbox));
     let mut place = Place { shared: shared.clone(), number, _permits: permits, pass: None };
-    if shared.stop.is_cancelled() {
+    if shared.closing.is_cancelled() {
         go_away(&outbox);
     }
     let is_connection = opening.request.uri().path() == "/connect";
@@ -165,7 +166,11 @@ fn carry<B: Backend>(place: Place<B>, mut link: Link, session: Option<B::Session
         let ended = loop {
             match link.next().await {
                 Event::Frame(frame) => {
-                    if let Some(session) = &session {
+                    METERS.messages_in.increment(1);
+                    if place.shared.stop.is_cancelled() {
+                        // The host stops and takes nothing new; what the client is owed is written, until the socket is closed.
+                        Box::pin(closing(&mut link, &place.shared)).await;
+                    } else if let Some(session) = &session {
                         let delivered = pin!(session.message(frame));
                         link.drive(delivered).await;
                     }
@@ -176,6 +181,12 @@ fn carry<B: Backend>(place: Place<B>, mut link: Link, session: Option<B::Session
         Box::pin(finish(link, session, ended)).await;
         drop(place);
     }
+}
+
+/// Waits until sockets are closed; writes meanwhile, and does not read.
+async fn closing<B>(link: &mut Link, shared: &Shared<B>) {
+    let closing = pin!(shared.closing.cancelled());
+    link.drive(closing).await;
 }
 
 async fn finish<S: Session>(link: Link, session: Option<S>, ended: Ended) {

@@ -6,9 +6,11 @@ use anyhow::{Context, Result};
 use growqr_config::{Configuration, DatabaseSection};
 use growqr_engine::Engine;
 use growqr_mirror::{Mirror, MirrorOptions};
-use growqr_postgres::{Database, DatabaseOptions, Search, Server, ServerOptions};
+use growqr_postgres::{Database, DatabaseOptions, Readiness, Search, Server, ServerOptions};
 use growqr_seam::Clock;
+use growqr_telemetry::PartState;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +24,7 @@ const SERVER_CONNECTIONS_SPARE: u32 = 20;
 pub struct Opened {
     /// The pool.
     pub database: Database,
+    mirror: Arc<Mirror>,
     server: Option<Server>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -40,7 +43,7 @@ pub fn open(configuration: &Configuration, engine: &Engine, clock: Clock) -> Res
     };
     let database = Database::new(limited(options, &section));
     let source = engine.keep_rows(configuration.mirror.spool_bytes_max);
-    let mirror = Mirror::new(source, database.clone(), clock, mirror_options(configuration));
+    let mirror = Arc::new(Mirror::new(source, database.clone(), clock, mirror_options(configuration)));
     let stop = CancellationToken::new();
     let tasks = vec![
         tokio::spawn({
@@ -48,14 +51,27 @@ pub fn open(configuration: &Configuration, engine: &Engine, clock: Clock) -> Res
             async move { drop(database.prepare().await) }
         }),
         tokio::spawn({
-            let stop = stop.clone();
+            let (mirror, stop) = (mirror.clone(), stop.clone());
             async move { mirror.run(stop).await }
         }),
     ];
-    Ok(Some(Opened { database, server, stop, tasks }))
+    Ok(Some(Opened { database, mirror, server, stop, tasks }))
 }
 
 impl Opened {
+    /// Says how the database is, as far as the mirror knows, which uses it all the time.
+    pub fn watch(&self) -> impl Fn() -> PartState + Send + Sync + use<> {
+        let (readiness, mirror) = (self.database.readiness(), self.mirror.clone());
+        move || match &*readiness.borrow() {
+            Readiness::Unusable(problem) => PartState::Failed(problem.clone()),
+            Readiness::Ready => match mirror.status().problem {
+                Some(problem) => PartState::Waiting(problem),
+                None => PartState::Ready,
+            },
+            _ => PartState::Waiting("it is being opened".to_owned()),
+        }
+    }
+
     /// Stops the mirror. What waits is kept, and carried by the next host. Before the engine is shut down.
     pub async fn stop_mirror(&mut self) {
         self.stop.cancel();

@@ -12,6 +12,7 @@ mod identity;
 mod identity_store;
 mod machine;
 mod mirror;
+mod operation;
 mod serve;
 mod tokens;
 

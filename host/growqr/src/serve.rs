@@ -6,98 +6,137 @@ use crate::database;
 use crate::deployment;
 use crate::identity;
 use crate::machine::{self, OpenFiles};
+use crate::operation::{Operation, Parts};
 use anyhow::{Context, Result};
 use growqr_component::CompilerCommand;
 use growqr_config::Configuration;
 use growqr_engine::{Engine, EngineOptions};
-use growqr_gateway::{Gateway, GatewayOptions, Shortcut};
+use growqr_gateway::{Drain, Gateway, GatewayOptions, Shortcut};
 use growqr_runtime::{Capabilities, Runtime, RuntimeInput};
 use growqr_seam::{Clock, Randomness};
 use growqr_storage::{FjallStorage, Storage};
+use growqr_telemetry::Health;
 use rand::Rng;
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 /// How long actors may take to finish when the host stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long closing storage may take, after the actors have stopped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 4096;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let configuration = arguments.read()?;
-    let filter = EnvFilter::try_new(&configuration.logs.filter).context("--log is not a valid filter")?;
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(colours)
-        .init();
-    let files = OpenFiles::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .on_thread_start(growqr_component::prepare_thread)
         .build()
         .context("no runtime")?;
-    let result = runtime.block_on(serve(configuration, files));
+    let result = runtime.block_on(serve(configuration));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn serve(configuration: Configuration, files: OpenFiles) -> Result<()> {
+async fn serve(configuration: Configuration) -> Result<()> {
+    let operation = Operation::start(&configuration)?;
+    let files = OpenFiles::raise();
     let stop = stop_signal()?;
     machine::outlive_file_limits()?;
+    let metrics = operation.listen(&configuration).await?;
     std::fs::create_dir_all(&configuration.data_dir)
         .with_context(|| format!("can't make the data folder {}", configuration.data_dir.display()))?;
     let engine = open_engine(&configuration, files)?;
-    let mut kept = database::open(&configuration, &engine, clock())?;
+    let kept = database::open(&configuration, &engine, clock())?;
     let known = identity::open(&configuration, kept.as_ref().map(|kept| &kept.database), clock())?;
+    operation.watch_database(kept.as_ref());
     let components = open_components(&configuration)?;
-    let runtime = Runtime::new(RuntimeInput {
-        engine: engine.host(),
-        components: components.clone(),
-        capabilities: capabilities(&configuration),
-        clock: clock(),
-        randomness: randomness(),
-    });
-    if let Some(token) = &configuration.inspector_token {
-        runtime.open_inspector(token.expose());
-    }
+    let runtime = start_runtime(&configuration, &engine, &components);
+    operation.watch_health(&configuration, &engine, &runtime);
     deployment::load(&configuration, &components, &runtime).await;
     let listener = listen(configuration.listen)?;
     let address = listener.local_addr().context("the listener has no address")?;
-    engine.attach(Arc::new(runtime));
+    let mut options = gateway_options(&configuration, &operation, &engine, files);
+    options.identity = known.as_ref().map(|known| known.identity.clone());
+    operation.trace(&runtime, &mut options);
+    engine.attach(Arc::new(runtime.clone()));
     let background = tokio::spawn({
         let engine = engine.clone();
         async move { engine.run().await }
     });
-    let mut options = gateway_options(&configuration, files);
-    options.identity = known.as_ref().map(|known| known.identity.clone());
     let gateway = Gateway::new(engine.clone(), options);
-    println!("{}", serde_json::json!({ "listening": format!("http://{address}") }));
+    let health = operation.health.clone();
+    operation.watch_numbers(Parts { engine: engine.clone(), runtime, components, gateway: gateway.clone(), health });
+    operation.health.started();
+    announce(address, metrics);
     tracing::info!(%address, actors = configuration.actors.len(), "ready");
     let served = gateway.serve(listener, stop).await;
-    tracing::info!("stopping");
+    close(&engine, known, kept).await;
+    background.abort();
+    operation.stop().await;
+    served.context("the gateway failed")
+}
+
+/// Closes what clients no longer use: the mirror before storage is closed under it, and the database last. What waits for the database is
+/// carried by the next host.
+async fn close(engine: &Engine, known: Option<identity::Opened>, mut kept: Option<database::Opened>) {
     if let Some(kept) = &mut kept {
         kept.stop_mirror().await;
     }
-    if tokio::time::timeout(SHUTDOWN_TIMEOUT, engine.shutdown()).await.is_err() {
-        tracing::warn!("some actors did not stop in time; what they had acknowledged is durable");
+    if tokio::time::timeout(CLOSE_TIMEOUT, engine.shutdown()).await.is_err() {
+        tracing::warn!("storage was not closed in time; what was acknowledged is durable");
     }
-    background.abort();
     if let Some(known) = known {
         known.stop().await;
     }
     if let Some(kept) = kept {
         kept.close().await;
     }
-    served.context("the gateway failed")
+}
+
+/// Says on standard output where the host listens, as one line of JSON.
+fn announce(address: SocketAddr, metrics: Option<SocketAddr>) {
+    let mut line = serde_json::json!({ "listening": format!("http://{address}") });
+    if let Some(metrics) = metrics {
+        line["metrics"] = format!("http://{metrics}").into();
+    }
+    println!("{line}");
+}
+
+fn start_runtime(configuration: &Configuration, engine: &Engine, components: &growqr_component::Engine) -> Runtime {
+    let runtime = Runtime::new(RuntimeInput {
+        engine: engine.host(),
+        components: components.clone(),
+        capabilities: capabilities(configuration),
+        clock: clock(),
+        randomness: randomness(),
+    });
+    if let Some(token) = &configuration.inspector_token {
+        runtime.open_inspector(token.expose());
+    }
+    if configuration.identity().is_some() {
+        runtime.keys_name_users();
+    }
+    runtime
+}
+
+/// What a stopping gateway waits for: turns end, are committed and answered. Bounded, because a turn may hang.
+fn drain(health: Health, engine: Engine) -> Drain {
+    Arc::new(move || {
+        let (health, engine) = (health.clone(), engine.clone());
+        Box::pin(async move {
+            tracing::info!("stopping");
+            health.stopping();
+            if tokio::time::timeout(SHUTDOWN_TIMEOUT, engine.drain()).await.is_err() {
+                tracing::warn!("some actors did not stop in time; what they had acknowledged is durable");
+            }
+        })
+    })
 }
 
 fn open_engine(configuration: &Configuration, files: OpenFiles) -> Result<Engine> {
@@ -131,7 +170,12 @@ fn capabilities(configuration: &Configuration) -> Capabilities {
     if configuration.doubles { growqr_runtime::doubles::capabilities() } else { Capabilities::default() }
 }
 
-fn gateway_options(configuration: &Configuration, files: OpenFiles) -> GatewayOptions {
+fn gateway_options(
+    configuration: &Configuration,
+    operation: &Operation,
+    engine: &Engine,
+    files: OpenFiles,
+) -> GatewayOptions {
     // The first namespace is the one that short addresses mean.
     let namespace = configuration.namespaces.first().cloned().unwrap_or_default();
     let shortcut = |(prefix, actor): (&String, &String)| Shortcut {
@@ -139,9 +183,13 @@ fn gateway_options(configuration: &Configuration, files: OpenFiles) -> GatewayOp
         namespace: namespace.clone(),
         actor: actor.clone(),
     };
+    let health = operation.health.clone();
     GatewayOptions {
         shortcuts: configuration.routes.iter().map(shortcut).collect(),
         connections_max: files.connections_max(),
+        // Without reasons: they may name files and addresses, and everybody can ask.
+        ready: Some(Arc::new(move || health.ready(false))),
+        drain: Some(drain(operation.health.clone(), engine.clone())),
         ..GatewayOptions::default()
     }
 }

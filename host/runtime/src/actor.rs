@@ -6,16 +6,18 @@ use crate::core::{Core, CoreInput, Finish, Mail, Next, Release, Turn, TurnEnd, r
 use crate::guest::Guest;
 use crate::hub::{Event, Hub};
 use crate::load;
+use crate::meters::METERS;
 use crate::outbox::Outbox;
 use crate::runtime::Shared;
 use crate::served::Served;
 use crate::surface::tell;
 use crate::view::StateView;
 use crate::waiter::Waiter;
+use crate::watch::Watch;
 use futures::FutureExt;
 use growqr_component::CallReport;
 use growqr_seam::{ActorStart, CommitError, CommitSink, MirrorState, StopReason};
-use growqr_turn::{Identity, LogLevel, LogLine, Scope, ScopeInput};
+use growqr_turn::{Identity, Scope, ScopeInput};
 use growqr_types::{ActorId, Failure, Generation, TimestampMs, codes, limits};
 use parking_lot::Mutex;
 use std::panic::AssertUnwindSafe;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 
 /// How long an actor waits for a free slot before its start or turn fails.
 const SLOT_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -80,6 +83,7 @@ impl ActorHandle {
         let full = self.waiting.load(Ordering::Relaxed) >= limits::MAILBOX_MESSAGES_MAX
             || self.waiting_bytes.load(Ordering::Relaxed) + bytes > limits::MAILBOX_BYTES_MAX;
         if full {
+            METERS.refused.increment(1);
             return Err(Box::new(mail));
         }
         self.put_control(mail);
@@ -115,6 +119,11 @@ impl ActorHandle {
     /// When it took its last message.
     pub fn last_used(&self) -> TimestampMs {
         self.last_used.load(Ordering::Relaxed)
+    }
+
+    /// Messages that wait, and their bytes.
+    pub fn depth(&self) -> (usize, usize) {
+        (self.waiting.load(Ordering::Relaxed), self.waiting_bytes.load(Ordering::Relaxed))
     }
 
     /// Whether nothing waits.
@@ -194,6 +203,7 @@ async fn run(input: ActorInput) {
         view: Arc::new(StateView::new(shared.engine.clone(), start.actor)),
         sink: Arc::new(Sink(commits)),
         outbox: Outbox::new(shared.clone(), handle.clone(), identity.clone()),
+        watch: Watch::new(identity.clone(), shared.keys_name_users()),
         shared,
         handle,
         identity,
@@ -229,6 +239,7 @@ struct Driver {
     sink: Arc<dyn CommitSink>,
     view: Arc<StateView>,
     outbox: Outbox,
+    watch: Watch,
     instance: Option<Guest>,
     started: Option<oneshot::Sender<Result<(), Failure>>>,
     stop_reason: Option<StopReason>,
@@ -347,6 +358,7 @@ impl Driver {
             tracing::warn!(actor = %self.id(), %error, "a turn could not be committed; the actor starts anew from what is durable");
         }
         self.lost |= result.is_err();
+        self.watch.committed(ticket, &self.handle.served.meters);
         let releases = self.core.committed(ticket, result.is_ok());
         self.view.committed(ticket);
         self.handle.floor.store(self.core.floor(), Ordering::Release);
@@ -358,6 +370,7 @@ impl Driver {
             self.instance = None;
         }
         if let Some((ticket, batch)) = finish.commit {
+            self.watch.submitted(ticket);
             self.view.written(ticket, &batch.writes);
             self.shared.engine.commit(self.id(), self.handle.generation, batch, &self.sink, ticket);
         }
@@ -380,12 +393,15 @@ impl Driver {
 
     async fn turn(&mut self, turn: Turn) {
         let Turn { message, read_only, timeout } = turn;
+        self.watch.begin(self.core.current_caller());
         let instance = match self.instance.take() {
             Some(instance) => instance,
             None => match self.instantiate().await {
                 Ok(instance) => instance,
                 Err(failure) => {
-                    let finish = self.core.finish(TurnEnd::Failed { failure, crashed: true }, self.now());
+                    let end = TurnEnd::Failed { failure, crashed: true };
+                    self.watch.end(&end, &self.handle.served.meters);
+                    let finish = self.core.finish(end, self.now());
                     self.apply(finish);
                     return;
                 }
@@ -393,7 +409,8 @@ impl Driver {
         };
         let scope = self.scope(read_only);
         let (instance, report) = {
-            let mut call = std::pin::pin!(instance.turn(scope, message, timeout));
+            let mut call =
+                std::pin::pin!(instance.turn(scope, message, timeout).instrument(self.watch.span_for_details()));
             loop {
                 tokio::select! {
                     biased;
@@ -401,6 +418,7 @@ impl Driver {
                     // What earlier turns have to say leaves while this one runs.
                     Some((ticket, result)) = self.commit_ends.recv() => {
                         self.lost |= result.is_err();
+                        self.watch.committed(ticket, &self.handle.served.meters);
                         let releases = self.core.committed(ticket, result.is_ok());
                         self.view.committed(ticket);
                         self.handle.floor.store(self.core.floor(), Ordering::Release);
@@ -410,6 +428,7 @@ impl Driver {
             }
         };
         let end = self.end_of(report).await;
+        self.watch.end(&end, &self.handle.served.meters);
         let finish = self.core.finish(end, self.now());
         if !finish.drop_instance {
             self.instance = instance;
@@ -421,9 +440,9 @@ impl Driver {
     async fn end_of(&mut self, report: CallReport) -> TurnEnd {
         let CallReport { result, scope, usable, detail } = report;
         let (finished, log) = scope.finish();
-        self.write_log(log);
+        self.watch.write_log(log);
         if let Some(detail) = detail {
-            tracing::warn!(actor = %self.id(), name = %self.identity.name, detail, "a turn failed");
+            self.watch.span().in_scope(|| tracing::warn!(detail, "a turn failed"));
         }
         let answer = match result {
             Ok(answer) => answer,
@@ -471,20 +490,6 @@ impl Driver {
                     waited += SLOT_WAIT_STEP;
                 }
                 made => return made,
-            }
-        }
-    }
-
-    fn write_log(&self, log: Vec<LogLine>) {
-        let (actor, name) = (self.id(), &self.identity.name);
-        for LogLine { level, message } in log {
-            match level {
-                LogLevel::Trace => tracing::trace!(target: "guest", %actor, %name, "{message}"),
-                LogLevel::Debug => tracing::debug!(target: "guest", %actor, %name, "{message}"),
-                LogLevel::Info => tracing::info!(target: "guest", %actor, %name, "{message}"),
-                LogLevel::Warn => tracing::warn!(target: "guest", %actor, %name, "{message}"),
-                // An author's error is nothing that the operator must look at.
-                LogLevel::Error => tracing::warn!(target: "guest", %actor, %name, "error: {message}"),
             }
         }
     }
@@ -565,6 +570,7 @@ fn release_one(handle: &ActorHandle, outbox: &mut Outbox, release: Release<Waite
     match release {
         Release::Reply(to, reply) => to.hear(reply),
         Release::Broadcast { seq, ts, name, args } => {
+            handle.served.meters.events.increment(1);
             handle.hub.broadcast(Event::new(Some(seq), ts, name, args));
         }
         Release::Send { connection, ts, name, args } => {

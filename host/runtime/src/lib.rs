@@ -15,6 +15,7 @@ mod guest;
 mod hub;
 mod inspector;
 mod load;
+mod meters;
 pub mod options;
 mod outbox;
 mod replay;
@@ -24,8 +25,9 @@ mod session;
 mod surface;
 mod view;
 mod waiter;
+mod watch;
 
 pub use guest::{Code, NativeGuest};
-pub use runtime::{Runtime, RuntimeInput};
+pub use runtime::{Runtime, RuntimeInput, RuntimeStats};
 pub use served::{ActorSettings, Capabilities, EffectService, Served};
 pub use session::RESYNC_EVENT;

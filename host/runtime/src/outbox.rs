@@ -5,6 +5,7 @@
 
 use crate::actor::ActorHandle;
 use crate::core::Mail;
+use crate::meters::{EffectUnderWay, METERS};
 use crate::runtime::Shared;
 use futures::future::BoxFuture;
 use growqr_seam::{Delivered, Envelope, EnvelopeContent};
@@ -21,7 +22,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(20);
 /// The longest wait before an effect is tried again.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-type Lanes = Mutex<HashMap<String, VecDeque<(OperationId, Effect)>>>;
+type Lanes = Mutex<HashMap<String, VecDeque<(OperationId, Effect, EffectUnderWay)>>>;
 
 /// See the module's documentation.
 pub struct Outbox {
@@ -46,9 +47,9 @@ impl Outbox {
         let lane = lane(&effect);
         let mut lanes = self.courier.lanes.lock();
         match lanes.get_mut(&lane) {
-            Some(waiting) => waiting.push_back((operation, effect)),
+            Some(waiting) => waiting.push_back((operation, effect, EffectUnderWay::new())),
             None => {
-                lanes.insert(lane.clone(), VecDeque::from([(operation, effect)]));
+                lanes.insert(lane.clone(), VecDeque::from([(operation, effect, EffectUnderWay::new())]));
                 tokio::spawn(self.courier.clone().run_lane(lane));
             }
         }
@@ -81,11 +82,12 @@ impl Courier {
                     }
                 }
             };
-            self.clone().run_one(next.0, next.1).await;
+            let (operation, effect, under_way) = next;
+            self.clone().run_one(operation, effect, under_way).await;
         }
     }
 
-    async fn run_one(self: Arc<Self>, operation: OperationId, effect: Effect) {
+    async fn run_one(self: Arc<Self>, operation: OperationId, effect: Effect, under_way: EffectUnderWay) {
         let mut pause = RETRY_FIRST;
         // An actor that has stopped runs the effect again at its next start, under the same id.
         while self.is_current() {
@@ -97,7 +99,7 @@ impl Courier {
                 Ok(Delivered::Deferred(later)) => {
                     // The next effect of this lane need not wait for the answer.
                     let courier = self.clone();
-                    tokio::spawn(async move { courier.await_answer(operation, effect, later).await });
+                    tokio::spawn(async move { courier.await_answer(operation, effect, later, under_way).await });
                     return;
                 }
                 Err(failure) if is_final(&failure) => {
@@ -108,6 +110,7 @@ impl Courier {
                     tracing::debug!(actor = %self.identity.id, operation, %failure, "an effect will be tried again");
                 }
             }
+            METERS.effect_retries.increment(1);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RETRY_MAX);
         }
@@ -124,17 +127,23 @@ impl Courier {
         operation: OperationId,
         effect: Effect,
         later: BoxFuture<'static, Result<Json, Failure>>,
+        under_way: EffectUnderWay,
     ) {
         match later.await {
             // The receiver stopped before it answered: asked again, it gives the answer that it has stored, or goes on.
-            Err(failure) if failure.is(&codes::STOPPED) => self.again(operation, effect).await,
+            Err(failure) if failure.is(&codes::STOPPED) => self.again(operation, effect, under_way).await,
             outcome => self.done(operation, outcome),
         }
     }
 
     /// Boxed, because running an effect can lead back here.
-    fn again(self: Arc<Self>, operation: OperationId, effect: Effect) -> BoxFuture<'static, ()> {
-        Box::pin(self.run_one(operation, effect))
+    fn again(
+        self: Arc<Self>,
+        operation: OperationId,
+        effect: Effect,
+        under_way: EffectUnderWay,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(self.run_one(operation, effect, under_way))
     }
 
     fn done(&self, operation: OperationId, outcome: Result<Json, Failure>) {

@@ -4,6 +4,7 @@ use crate::actor::{self, ActorHandle, ActorInput};
 use crate::core::{Caller, Mail, refuse};
 use crate::guest::Code;
 use crate::hub::Hub;
+use crate::meters::METERS;
 use crate::served::{Capabilities, Served};
 use crate::session::{Handler, Resume, Session, SessionInput};
 use crate::surface;
@@ -13,7 +14,7 @@ use dashmap::DashMap;
 use futures::future::BoxFuture;
 use growqr_seam::{
     ActorStart, Clock, Delivered, EngineHost, Envelope, NotRunning, Randomness, RuntimeHost, SocketHandler, SocketOpen,
-    StopReason,
+    StopReason, Tracer,
 };
 use growqr_turn::{Connection, ConnectionKind};
 use growqr_types::{ActorId, ConnectionId, Failure, Generation, codes, limits};
@@ -67,6 +68,23 @@ pub struct Shared {
     evicting: AtomicBool,
     /// The inspector's token; there is no inspector without one.
     pub(crate) inspector_token: OnceLock<String>,
+    /// Decides which actions of sockets are traced; nothing is traced without one.
+    pub(crate) tracer: OnceLock<Tracer>,
+    /// The first part of a key is the id of the user whose actor it is.
+    keys_name_users: AtomicBool,
+}
+
+/// What a runtime holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RuntimeStats {
+    /// Actors that run.
+    pub awake: usize,
+    /// Messages that wait in their mailboxes.
+    pub mailbox_messages: usize,
+    /// Bytes of these.
+    pub mailbox_bytes: usize,
+    /// Messages in the fullest mailbox.
+    pub mailbox_messages_max: usize,
 }
 
 /// The runtime. Cheap to clone.
@@ -99,6 +117,8 @@ impl Runtime {
             failed_starts: Mutex::new(HashMap::new()),
             evicting: AtomicBool::new(false),
             inspector_token: OnceLock::new(),
+            tracer: OnceLock::new(),
+            keys_name_users: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -115,6 +135,31 @@ impl Runtime {
         }
     }
 
+    /// Traces the actions of sockets that this chooses. Once only, before anything is served.
+    pub fn trace(&self, tracer: Tracer) {
+        if self.shared.tracer.set(tracer).is_err() {
+            tracing::error!("the runtime has a tracer already");
+        }
+    }
+
+    /// From now on the log names the first part of an actor's key as its user. For deployments where it is one.
+    pub fn keys_name_users(&self) {
+        self.shared.keys_name_users.store(true, Ordering::Relaxed);
+    }
+
+    /// What it holds. Looks at every actor that runs.
+    pub fn stats(&self) -> RuntimeStats {
+        let mut stats = RuntimeStats::default();
+        for handle in self.shared.actors.iter() {
+            let (messages, bytes) = handle.depth();
+            stats.awake += 1;
+            stats.mailbox_messages += messages;
+            stats.mailbox_bytes += bytes;
+            stats.mailbox_messages_max = stats.mailbox_messages_max.max(messages);
+        }
+        stats
+    }
+
     /// Actors that run.
     pub fn awake(&self) -> usize {
         self.shared.actors.len()
@@ -122,6 +167,10 @@ impl Runtime {
 }
 
 impl Shared {
+    pub(crate) fn keys_name_users(&self) -> bool {
+        self.keys_name_users.load(Ordering::Relaxed)
+    }
+
     /// Gives mail to an actor that runs, if its mailbox has room.
     pub fn deliver(&self, actor: ActorId, mail: Mail<Waiter>) -> Result<(), Refused> {
         // The table's lock is held while the mail is put in, so that an actor that leaves sees it or it sees the actor gone.
@@ -210,6 +259,7 @@ impl Shared {
             .collect();
         idle.sort_unstable();
         for (_, actor, generation) in idle.into_iter().take(EVICT_AT_ONCE.min(reserve * 2)) {
+            METERS.evictions.increment(1);
             self.engine.sleep_intent(actor, generation);
         }
         self.evicting.store(false, Ordering::Release);
@@ -265,10 +315,14 @@ impl RuntimeHost for Runtime {
             self.shared.make_room(&served.code);
             let (tell, told) = oneshot::channel();
             let hub = self.shared.hub(id);
-            let (handle, mailbox) = ActorHandle::new(&start, served, hub, (self.shared.clock)());
+            served.meters.starts.increment(1);
+            let (handle, mailbox) = ActorHandle::new(&start, served.clone(), hub, (self.shared.clock)());
             self.shared.actors.insert(id, handle.clone());
             actor::spawn(ActorInput { shared: self.shared.clone(), handle, mailbox, start, started: tell });
             let started = told.await.unwrap_or_else(|_| Err(codes::START_FAILED.failure()));
+            if started.is_err() {
+                served.meters.start_failures.increment(1);
+            }
             self.shared.note_start(id, started.is_ok());
             started
         })
@@ -312,6 +366,7 @@ impl RuntimeHost for Runtime {
             shared: shared.clone(),
             hub: handle.hub.clone(),
             served: handle.served.clone(),
+            traceparent: shared.tracer.get().and_then(|_| surface::traceparent(&request)),
         });
         let handler: Arc<dyn SocketHandler> = Arc::new(Handler(session.clone()));
         let refused = if upgrade.encoding.is_none() {

@@ -2,6 +2,7 @@
 
 use crate::core::Offer;
 use crate::guest::{Code, NativeGuest};
+use crate::meters::ActorMeters;
 use crate::options::{self, ActorLimits, ActorOptions};
 use futures::future::BoxFuture;
 use growqr_component::{Component, Description, InstanceLimits};
@@ -35,6 +36,7 @@ pub struct Served {
     pub(crate) instance_limits: InstanceLimits,
     pub(crate) config: Arc<BTreeMap<String, Json>>,
     pub(crate) offer: Arc<Offer>,
+    pub(crate) meters: ActorMeters,
 }
 
 impl Served {
@@ -76,6 +78,7 @@ impl Served {
             instance_limits,
             config: settings.config,
             offer: Arc::new(offer),
+            meters: ActorMeters::new(name),
             description,
         })
     }

@@ -48,6 +48,8 @@ pub struct SessionInput {
     pub hub: Arc<Hub>,
     /// What the actor is.
     pub served: Arc<Served>,
+    /// The client's `traceparent`, under which its actions are traced.
+    pub traceparent: Option<Box<str>>,
 }
 
 /// Where a client resumes.
@@ -301,7 +303,7 @@ impl Session {
             return Ok(());
         }
         let caller = Caller::Connection(self.input.id);
-        let mail = Mail::Action { name, args, caller, reply: Waiter::Action(self.clone(), id) };
+        let mail = Mail::Action { name, args, caller, reply: Waiter::Action(self.clone(), id).traced(self.trace()) };
         match self.input.shared.deliver(self.input.actor, mail) {
             Ok(()) => Ok(()),
             Err(Refused::Full(_)) => {
@@ -314,6 +316,12 @@ impl Session {
                 Err(frame)
             }
         }
+    }
+
+    /// Begins the trace of an action, if there are traces and this one is among them.
+    fn trace(&self) -> Option<tracing::Span> {
+        let tracer = self.input.shared.tracer.get()?;
+        tracer(self.input.traceparent.as_deref(), "socket action")
     }
 
     fn take_raw(self: &Arc<Self>, frame: SocketFrame) -> Result<(), SocketFrame> {

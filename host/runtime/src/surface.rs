@@ -226,7 +226,8 @@ impl At<'_> {
             Err(Stop::NotRunning) => return Err(Box::new(request)),
             Err(Stop::Failed(failure)) => return Ok(self.error(encoding, &failure)),
         };
-        let mail = Mail::Request { request: seen, caller: admitted.caller, reply: Waiter::Response(tell_reply) };
+        let reply_to = Waiter::Response(tell_reply).traced(trace_of(&request));
+        let mail = Mail::Request { request: seen, caller: admitted.caller, reply: reply_to };
         let answered = match self.shared.deliver(self.actor, mail) {
             Ok(()) => reply.await.unwrap_or_else(|_| Err(codes::STOPPED.failure())),
             Err(Refused::Full(_)) => Err(codes::OVERLOADED.failure()),
@@ -263,7 +264,8 @@ impl At<'_> {
     ) -> Result<Json, Stop> {
         let admitted = self.admit(request, kind).await?;
         let (tell_reply, reply) = oneshot::channel();
-        let answered = match self.shared.deliver(self.actor, mail(admitted.caller, Waiter::Value(tell_reply))) {
+        let reply_to = Waiter::Value(tell_reply).traced(trace_of(request));
+        let answered = match self.shared.deliver(self.actor, mail(admitted.caller, reply_to)) {
             Ok(()) => reply.await.unwrap_or_else(|_| Err(codes::STOPPED.failure())),
             Err(Refused::Full(_)) => Err(codes::OVERLOADED.failure()),
             Err(Refused::NotRunning) => return Err(Stop::NotRunning),
@@ -331,6 +333,16 @@ impl Drop for Visit {
         // An actor that is away finds its stored connection dead when it starts.
         let _ = self.shared.deliver_control(self.actor, mail);
     }
+}
+
+/// What a client says of the trace that it makes itself.
+pub fn traceparent<B>(request: &http::Request<B>) -> Option<Box<str>> {
+    header(request, "traceparent").map(Into::into)
+}
+
+/// The trace that a request belongs to.
+fn trace_of(request: &http::Request<Bytes>) -> Option<tracing::Span> {
+    request.extensions().get().cloned()
 }
 
 fn raw_response(response: HttpResponse) -> Result<http::Response<Bytes>, Failure> {

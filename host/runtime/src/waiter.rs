@@ -21,9 +21,27 @@ pub enum Waiter {
     Open(Arc<Session>),
     /// A socket that wants an event.
     Subscription(Arc<Session>, Arc<str>),
+    /// One of these, whose call is traced.
+    Traced(Box<Waiter>, tracing::Span),
 }
 
 impl Waiter {
+    /// The same, with the trace that its call belongs to.
+    pub fn traced(self, trace: Option<tracing::Span>) -> Self {
+        match trace {
+            Some(trace) => Self::Traced(Box::new(self), trace),
+            None => self,
+        }
+    }
+
+    /// The trace that its call belongs to.
+    pub fn trace(&self) -> Option<&tracing::Span> {
+        match self {
+            Self::Traced(_, trace) => Some(trace),
+            _ => None,
+        }
+    }
+
     /// Tells the one who waits.
     pub fn hear(self, reply: Reply) {
         match (self, reply) {
@@ -44,6 +62,7 @@ impl Waiter {
             (Self::Subscription(session, event), Reply::Accepted(accepted)) => {
                 session.subscription_decided(event, accepted)
             }
+            (Self::Traced(waiter, _trace), reply) => waiter.hear(reply),
             // The core answers each waiter in its own kind.
             (_, reply) => tracing::error!(?reply, "a reply of the wrong kind"),
         }

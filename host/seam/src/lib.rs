@@ -189,6 +189,13 @@ pub trait RuntimeHost: Send + Sync {
     fn message(&self, actor: ActorId, envelope: Envelope) -> BoxFuture<'_, Result<Delivered, NotRunning>>;
 }
 
+/// The target of every span that belongs to the trace of a client's action. The log leaves it out.
+pub const TRACE_TARGET: &str = "growqr_trace";
+/// Begins the trace of a client's action, given the client's own `traceparent` and a word for what it does; none when this action is
+/// not traced. A request brings its span along in its extensions, as a `tracing::Span`; who does a part of the work makes a span under
+/// it, with [`TRACE_TARGET`], and who finds none makes none.
+pub type Tracer = Arc<dyn Fn(Option<&str>, &'static str) -> Option<tracing::Span> + Send + Sync>;
+
 /// Keys and values in key order.
 pub type Entries = Vec<(Bytes, Bytes)>;
 

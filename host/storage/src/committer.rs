@@ -12,6 +12,7 @@
 //! without the lost pages.
 //! Deliberately absent: opening storage anew after a failure, and fences against old generations (both the engine's).
 
+use crate::meters::METERS;
 use crate::{CommitStats, Storage, StorageError, Write};
 use growqr_types::limits::{COMMIT_BYTES_MAX, COMMIT_TURNS_MAX, COMMITTER_QUEUE_MAX};
 use parking_lot::{Condvar, Mutex};
@@ -296,6 +297,7 @@ impl Worker {
         if let Err(error) = &result {
             let mut queue = self.shared.queue.lock();
             if queue.failed.is_none() {
+                METERS.failures.increment(1);
                 tracing::error!(%error, turns, "a commit failed; nothing is acknowledged until storage is opened anew");
                 queue.failed = Some(error.clone());
             }
@@ -325,8 +327,13 @@ impl Worker {
         catch_unwind(AssertUnwindSafe(|| self.storage.commit_groups(&writes))).unwrap_or_else(|_| {
             Err(StorageError::Io("the storage engine panicked. Check the disk, then start the host again.".into()))
         })?;
+        let took = began.elapsed();
         let bytes = group.iter().map(CommitRequest::bytes).sum();
-        self.shared.stats.lock().count_commit(writes.len(), bytes, began.elapsed());
+        METERS.commits.increment(1);
+        METERS.turns.record(writes.len() as f64);
+        METERS.bytes.record(bytes as f64);
+        METERS.seconds.record(took);
+        self.shared.stats.lock().count_commit(writes.len(), bytes, took);
         Ok(())
     }
 }

@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod journal;
 mod journal_check;
 mod memory;
+mod meters;
 mod sectors;
 mod stats;
 

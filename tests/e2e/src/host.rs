@@ -102,6 +102,7 @@ pub struct Host {
     folder: tempfile::TempDir,
     process: Option<Child>,
     url: String,
+    metrics: Option<String>,
     log: Arc<Mutex<Vec<String>>>,
     announced: Vec<String>,
     surroundings: Surroundings,
@@ -130,7 +131,7 @@ impl Host {
         let config = deployment.config();
         std::fs::write(folder.path().join("rivet.json"), config).expect("the configuration can be written");
         let announced = Vec::new();
-        Self { folder, process: None, url: String::new(), log: Arc::default(), announced, surroundings }
+        Self { folder, process: None, url: String::new(), metrics: None, log: Arc::default(), announced, surroundings }
     }
 
     /// Sets a limit of the running process, in the words of the program `prlimit`, for example `--nofile=64`.
@@ -147,6 +148,11 @@ impl Host {
     /// The address that clients use.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The operator's address, as the path of a URL without its scheme; there only when the deployment has one.
+    pub fn operator(&self) -> &str {
+        self.metrics.as_deref().expect("the deployment sets metrics.listen")
     }
 
     /// The data folder.
@@ -180,7 +186,8 @@ impl Host {
     pub fn log(&self) -> Vec<String> {
         let mut entries: Vec<String> = Vec::new();
         for line in self.log.lock().expect("the log's lock").iter() {
-            let is_first = line.starts_with(|char: char| char.is_ascii_digit()) || line.starts_with("thread '");
+            let is_first =
+                line.starts_with(|char: char| char.is_ascii_digit() || char == '{') || line.starts_with("thread '");
             match entries.last_mut() {
                 Some(entry) if !is_first => {
                     entry.push('\n');
@@ -301,6 +308,7 @@ impl Host {
             Err(RecvTimeoutError::Timeout) => panic!("not ready within {START_TIME_MAX:?}\n{}", self.log_tail()),
         };
         let value: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+        self.metrics = value["metrics"].as_str().map(|url| url.trim_start_matches("http://").to_owned());
         Some(value["listening"].as_str().unwrap_or_else(|| panic!("{line:?} has no address")).to_owned())
     }
 
@@ -314,7 +322,9 @@ impl Host {
 
     fn unannounced_errors(&self) -> Vec<String> {
         // The second is a panic of the host itself; one of a guest is inside an entry.
-        let is_error = |entry: &String| entry.contains(" ERROR ") || entry.starts_with("thread '");
+        let is_error = |entry: &String| {
+            [" ERROR ", r#""level":"ERROR""#].iter().any(|level| entry.contains(level)) || entry.starts_with("thread '")
+        };
         let is_announced = |entry: &String| self.announced.iter().any(|text| entry.contains(text));
         self.log().into_iter().filter(|entry| is_error(entry) && !is_announced(entry)).collect()
     }

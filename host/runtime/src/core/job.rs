@@ -62,6 +62,31 @@ pub(super) enum Job<R> {
 }
 
 impl<R> Job<R> {
+    /// Who waits for its answer, if somebody does.
+    pub(super) fn caller(&self) -> Option<&R> {
+        match self {
+            Self::BeforeConnect { reply, .. }
+            | Self::Connect { reply, .. }
+            | Self::Subscribe { reply, .. }
+            | Self::Action { reply, .. }
+            | Self::Queue { reply, .. }
+            | Self::Request { reply, .. } => Some(reply),
+            Self::Envelope(envelope) => Some(&envelope.reply),
+            Self::Create(_)
+            | Self::Migrate(..)
+            | Self::Wake(_)
+            | Self::Started
+            | Self::Disconnect(_)
+            | Self::Socket(..)
+            | Self::SocketClose(..)
+            | Self::Timer(..)
+            | Self::EffectResult(..)
+            | Self::Sandbox(_)
+            | Self::Sleep
+            | Self::Destroy => None,
+        }
+    }
+
     /// Whether it is what the actor is there for, and not what surrounds it.
     pub(super) fn is_work(&self) -> bool {
         match self {

@@ -365,6 +365,11 @@ impl<R> Core<R> {
         !self.pending.is_empty()
     }
 
+    /// Who waits for the turn that runs now, if somebody does.
+    pub fn current_caller(&self) -> Option<&R> {
+        self.current.as_ref()?.caller()
+    }
+
     /// Why the actor could not start, if so.
     pub fn start_failure(&self) -> Option<&Failure> {
         self.start_failure.as_ref()
