@@ -298,6 +298,18 @@ impl Backend for Echo {
         Ok(ActorPage::default())
     }
 
+    fn list_of(
+        &self,
+        _namespace: &str,
+        _name: &str,
+        _owner: &str,
+        _include_destroyed: bool,
+        _cursor: Option<&str>,
+        _limit: usize,
+    ) -> Result<ActorPage, Failure> {
+        Ok(ActorPage::default())
+    }
+
     fn names(&self) -> Vec<String> {
         Vec::new()
     }
