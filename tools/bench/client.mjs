@@ -45,6 +45,8 @@ async function spread(count, workers, work) {
 	await Promise.all(Array.from({ length: Math.min(workers, count) }, worker));
 }
 
+/** How often memory is looked at in one window. */
+const MEMORY_SAMPLES = 30;
 /** The interval of the timers of actors that misbehave. */
 const TICK_MS = 10;
 
@@ -102,10 +104,13 @@ const phases = {
 		const before = memory ? residentKiB(pids) : 0;
 		const measured = meter();
 		counting = true;
+		const memory_kib = [];
+		const sampling = memory ? setInterval(() => memory_kib.push(residentKiB(pids)), duration_ms / MEMORY_SAMPLES) : null;
 		await Promise.race([workers, sleep(duration_ms)]);
+		clearInterval(sampling);
 		counting = false;
 		const result = measured(done);
-		if (memory) Object.assign(result, { before_kib: before, after_kib: residentKiB(pids) });
+		if (memory) Object.assign(result, { before_kib: before, after_kib: residentKiB(pids), memory_kib });
 		stop = true;
 		await within(workers, "the last increments");
 		return result;
@@ -152,13 +157,13 @@ const phases = {
 	},
 
 	/** Memory of many actors, awake or after `sleep_ms`; then the first message to some that sleep. */
-	async memory({ actors = 1000, rehearsed = 1, sockets = false, settle_ms = 1500, idle_ms = 3000, wake = 0 }) {
+	async memory({ actors = 1000, rehearsed = 1, sockets = false, settle_ms = 1500, idle_ms = 3000, wake = 0, flight = 16 }) {
 		// Those awake at the same time while the actors are made belong to no sleeping actor: a rehearsal fills what is kept for reuse.
-		await spread(rehearsed, 16, (i) => within(server.increment(nameOf("rehearsal", i), 1), "a first increment"));
+		await spread(rehearsed, flight, (i) => within(server.increment(nameOf("rehearsal", i), 1), "a first increment"));
 		await sleep(settle_ms);
 		const before = residentKiB(pids);
 		const connections = [];
-		await spread(actors, 16, async (i) => {
+		await spread(actors, flight, async (i) => {
 			const name = nameOf("memory", i);
 			if (!sockets) return within(server.increment(name, 1), "a first increment");
 			const connection = await within(server.open(name), "a connection");

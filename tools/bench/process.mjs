@@ -54,10 +54,10 @@ export function processorTime(pids) {
 	};
 }
 
-/** Resident memory of the processes and their children. */
+/** Resident memory of the processes and their children. A page that is mapped several times (a component's data) counts once. */
 export function residentKiB(pids) {
 	let total = 0;
-	for (const pid of tree(pids)) total += Number(/VmRSS:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
+	for (const pid of tree(pids)) total += Number(/Pss:\s+(\d+)/.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
 	return total;
 }
 

@@ -79,10 +79,10 @@ impl Component {
     ) -> Result<Description, Failure> {
         let place = self.engine.scratch().await?;
         let (component, actor) = (self.clone(), actor.to_owned());
-        let work = async move {
+        let work = Box::pin(async move {
             let _place = place;
             describe::run(&component, &actor, config).await
-        };
+        });
         let until = Instant::now() + describe::DESCRIBE_TIMEOUT;
         self.engine.computing.run(work, until).await.unwrap_or_else(|_| Err(describe::late()))
     }
@@ -91,7 +91,8 @@ impl Component {
     pub async fn instantiate(self: &Arc<Self>, limits: &InstanceLimits) -> Result<Instance, Failure> {
         let (component, limits) = (self.clone(), limits.clone());
         let until = Instant::now() + limits.instantiate_timeout;
-        match self.engine.computing.run(async move { component.instantiate_here(&limits).await }, until).await {
+        let work = Box::pin(async move { component.instantiate_here(&limits).await });
+        match self.engine.computing.run(work, until).await {
             Ok(made) => made,
             Err(Unfinished::Late) => Err(codes::START_FAILED.with("the instance took too long to start")),
             Err(Unfinished::Stopped) => Err(codes::RESTARTING.failure()),

@@ -12,6 +12,7 @@ use crate::engine::prepare_thread;
 use anyhow::Context as _;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -84,13 +85,13 @@ impl Computing {
         self.moved.load(Ordering::Relaxed)
     }
 
-    /// Runs work in which a guest may compute. Dropping the future ends the work.
+    /// Runs work in which a guest may compute. Dropping the future ends the work. The work comes in a box, because it is large and would
+    /// otherwise be a part of every actor's task.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        work: impl Future<Output = T> + Send + 'static,
+        mut work: Pin<Box<impl Future<Output = T> + Send + 'static>>,
         until: Instant,
     ) -> Result<T, Unfinished> {
-        let mut work = Box::pin(work);
         let done = poll_fn(|context| {
             LONG.set(false);
             match work.as_mut().poll(context) {
@@ -162,7 +163,7 @@ mod tests {
             tokio::task::yield_now().await;
             std::thread::current().id()
         };
-        assert_eq!(computing.run(work, soon()).await.ok(), Some(std::thread::current().id()));
+        assert_eq!(computing.run(Box::pin(work), soon()).await.ok(), Some(std::thread::current().id()));
         assert_eq!(computing.moved(), 0);
     }
 
@@ -175,7 +176,7 @@ mod tests {
             tokio::task::yield_now().await;
             here()
         };
-        let (name, niceness) = computing.run(work, soon()).await.expect("an end");
+        let (name, niceness) = computing.run(Box::pin(work), soon()).await.expect("an end");
         assert_eq!(name.as_deref(), Some(THREAD_NAME));
         assert_eq!(niceness, (before + NICENESS).min(NICENESS_MAX));
         assert_eq!(computing.moved(), 1);
@@ -197,7 +198,7 @@ mod tests {
                         now.fetch_sub(1, Ordering::SeqCst);
                     }
                 };
-                computing.run(work, soon()).await.expect("an end");
+                computing.run(Box::pin(work), soon()).await.expect("an end");
             })
         });
         for one in all.collect::<Vec<_>>() {
@@ -215,7 +216,7 @@ mod tests {
             tokio::task::yield_now().await;
             std::future::pending::<()>().await;
         };
-        let result = computing.run(work, Instant::now()).await;
+        let result = computing.run(Box::pin(work), Instant::now()).await;
         assert!(matches!(result, Err(Unfinished::Late)), "{result:?}");
     }
 
@@ -228,6 +229,6 @@ mod tests {
             tokio::task::yield_now().await;
             panic!("in the work");
         };
-        let _: Result<(), _> = computing.run(work, soon()).await;
+        let _: Result<(), _> = computing.run(Box::pin(work), soon()).await;
     }
 }

@@ -80,28 +80,30 @@ impl Instance {
 
     /// Runs one turn, like [`Instance::call`], and lets it go on in a place for long computations when it computes for long. The instance
     /// comes back if it can take another call.
-    pub async fn turn(
+    pub fn turn(
         self: Box<Self>,
         scope: Scope,
         message: Message,
         deadline: Duration,
-    ) -> (Option<Box<Self>>, CallReport) {
+    ) -> impl Future<Output = (Option<Box<Self>>, CallReport)> + Send + use<> {
         let late = late_code(&message);
         let engine = self.component.engine.clone();
         let until = Instant::now() + deadline;
         let mut instance = self;
-        let work = async move {
+        let work = Box::pin(async move {
             let report = instance.call(scope, message, deadline).await;
             // To give back the memory of one that can't be used again is work, too.
             (report.usable.then_some(instance), report)
-        };
-        let (code, detail) = match engine.computing.run(work, until).await {
-            Ok(ended) => return ended,
-            Err(Unfinished::Late) => (late, format!("the turn did not end at its {deadline:?}")),
-            Err(Unfinished::Stopped) => (&codes::STOPPED, "the host stops".to_owned()),
-        };
-        let scope = describe::no_actor("", Arc::default());
-        (None, CallReport { result: Err(code.failure().into()), scope, usable: false, detail: Some(detail) })
+        });
+        async move {
+            let (code, detail) = match engine.computing.run(work, until).await {
+                Ok(ended) => return ended,
+                Err(Unfinished::Late) => (late, format!("the turn did not end at its {deadline:?}")),
+                Err(Unfinished::Stopped) => (&codes::STOPPED, "the host stops".to_owned()),
+            };
+            let scope = describe::no_actor("", Arc::default());
+            (None, CallReport { result: Err(code.failure().into()), scope, usable: false, detail: Some(detail) })
+        }
     }
 
     /// Runs one turn where the caller is. `deadline` bounds it in wall time, host calls included. Dropping the future costs the instance and nothing else.

@@ -46,6 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 async fn serve(configuration: Configuration) -> Result<()> {
     let operation = Operation::start(&configuration)?;
     let files = OpenFiles::raise();
+    machine::forbid_huge_pages();
     let stop = stop_signal()?;
     machine::outlive_file_limits()?;
     let metrics = operation.listen(&configuration).await?;

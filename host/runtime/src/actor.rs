@@ -34,6 +34,9 @@ const CLOCK_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Time between two looks at a free slot.
 const SLOT_WAIT_STEP: Duration = Duration::from_millis(10);
 
+/// A channel keeps room for 32 messages: boxed, they take 256 bytes of every actor that is awake, and not 6 KiB.
+type BoxedMail = Box<Mail<Waiter>>;
+
 /// How others reach an actor that runs.
 pub struct ActorHandle {
     /// Counts its starts.
@@ -44,7 +47,7 @@ pub struct ActorHandle {
     pub served: Arc<Served>,
     /// Its sockets.
     pub hub: Arc<Hub>,
-    mailbox: mpsc::UnboundedSender<Mail<Waiter>>,
+    mailbox: mpsc::UnboundedSender<BoxedMail>,
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
     last_used: AtomicU64,
@@ -60,7 +63,7 @@ impl ActorHandle {
         served: Arc<Served>,
         hub: Arc<Hub>,
         now: TimestampMs,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Mail<Waiter>>) {
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<BoxedMail>) {
         let (mailbox, receiver) = mpsc::unbounded_channel();
         let handle = Self {
             generation: start.generation,
@@ -95,7 +98,7 @@ impl ActorHandle {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.waiting_bytes.fetch_add(mail.bytes(), Ordering::Relaxed);
         // The task has ended; whoever waits in the mail hears of it because the mail is dropped.
-        let _ = self.mailbox.send(mail);
+        let _ = self.mailbox.send(Box::new(mail));
     }
 
     fn took(&self, mail: &Mail<Waiter>) {
@@ -139,7 +142,7 @@ pub struct ActorInput {
     /// Its own handle.
     pub handle: Arc<ActorHandle>,
     /// Its mailbox.
-    pub mailbox: mpsc::UnboundedReceiver<Mail<Waiter>>,
+    pub mailbox: mpsc::UnboundedReceiver<BoxedMail>,
     /// What it was started with.
     pub start: ActorStart,
     /// Hears when the hooks of the start have run, or why they failed.
@@ -234,7 +237,7 @@ struct Driver {
     handle: Arc<ActorHandle>,
     identity: Arc<Identity>,
     core: Core<Waiter>,
-    mailbox: mpsc::UnboundedReceiver<Mail<Waiter>>,
+    mailbox: mpsc::UnboundedReceiver<BoxedMail>,
     commit_ends: mpsc::UnboundedReceiver<(u64, Result<(), CommitError>)>,
     sink: Arc<dyn CommitSink>,
     view: Arc<StateView>,
@@ -273,7 +276,7 @@ impl Driver {
             if self.core.wants_mail()
                 && let Ok(mail) = self.mailbox.try_recv()
             {
-                self.take(mail).await;
+                self.take(*mail).await;
             }
             let now = self.now();
             let expired = self.core.expire(now);
@@ -348,7 +351,7 @@ impl Driver {
         tokio::select! {
             biased;
             Some((ticket, result)) = self.commit_ends.recv() => self.committed(ticket, result),
-            Some(mail) = self.mailbox.recv() => self.take(mail).await,
+            Some(mail) = self.mailbox.recv() => self.take(*mail).await,
             () = timer => {}
         }
     }
@@ -549,7 +552,7 @@ impl Driver {
         let releases = self.core.abandon(&codes::STOPPED.failure(), failure);
         self.release(releases);
         while let Ok(mail) = self.mailbox.try_recv() {
-            self.release(refuse(mail, failure));
+            self.release(refuse(*mail, failure));
         }
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Invariant: an actor's task does not know which of the two it drives.
 
-use futures::future::BoxFuture;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Either};
 use growqr_component::{CallReport, Component, Instance, InstanceLimits, Tier};
 use growqr_turn::{Message, Scope};
 use growqr_types::Failure;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,16 +61,22 @@ pub(crate) enum Guest {
 
 impl Guest {
     /// Runs one turn. The guest comes back if it can take another one.
-    pub(crate) async fn turn(self, scope: Scope, message: Message, deadline: Duration) -> (Option<Self>, CallReport) {
+    pub(crate) fn turn(
+        self,
+        scope: Scope,
+        message: Message,
+        deadline: Duration,
+    ) -> impl Future<Output = (Option<Self>, CallReport)> + Send {
         match self {
-            Self::Component(instance) => {
-                let (instance, report) = instance.turn(scope, message, deadline).await;
-                (instance.map(Self::Component), report)
-            }
-            Self::Native(native) => {
+            Self::Component(instance) => Either::Left(
+                instance
+                    .turn(scope, message, deadline)
+                    .map(|(instance, report)| (instance.map(Self::Component), report)),
+            ),
+            Self::Native(native) => Either::Right(async move {
                 let report = native.call(scope, message, deadline).await;
                 (Some(Self::Native(native)), report)
-            }
+            }),
         }
     }
 }

@@ -18,10 +18,19 @@ pub struct Fact {
     pub figure: String,
     /// What it should be, if there is a goal, and whether it is.
     pub goal: Option<(String, bool)>,
+    /// The figure in milliseconds, of the raw flush alone: other figures contain it.
+    pub number: Option<f64>,
 }
 
 /// How long strace is given to attach itself.
 const ATTACH: Duration = Duration::from_millis(1500);
+/// What the bad neighbours must have run into, or they were not bad.
+const MISDEEDS: [(&str, &str); 4] = [
+    ("spin", "actor.action_timed_out"),
+    ("allocate", "limit.memory"),
+    ("eventFlood", "limit.events"),
+    ("tickEvery", "done"),
+];
 /// Actors that there are when the host is killed.
 const ACTORS_AT_KILL: u64 = 10_000;
 /// Increments that `strace` looks at, sent 64 at a time.
@@ -29,8 +38,9 @@ const BURST_INCREMENTS: u64 = 640;
 
 /// Measures everything that has no peer.
 pub fn measure(bench: &Bench, arguments: &BenchArguments, results: &mut Results) {
-    let steps: [(&str, Step); 7] = [
+    let steps: [(&str, Step); 8] = [
         ("the raw flush", |bench, _| raw_flush(bench)),
+        ("bad neighbours", |bench, arguments| neighbours(bench, arguments.quick)),
         ("the empty call", |bench, _| empty_call(bench)),
         ("flushes of pipelined increments", |bench, _| flushes(bench)),
         ("kills under load", |bench, arguments| kills(bench, arguments.kills)),
@@ -43,6 +53,7 @@ pub fn measure(bench: &Bench, arguments: &BenchArguments, results: &mut Results)
         match step(bench, arguments) {
             Ok(facts) => {
                 for fact in &facts {
+                    results.flush_ms = fact.number.or(results.flush_ms);
                     println!("    {}: {}", fact.measure, fact.figure);
                 }
                 results.facts.extend(facts);
@@ -58,11 +69,11 @@ pub fn measure(bench: &Bench, arguments: &BenchArguments, results: &mut Results)
 type Step = fn(&Bench, &BenchArguments) -> Result<Vec<Fact>>;
 
 fn fact(measure: impl Into<String>, figure: String) -> Fact {
-    Fact { measure: measure.into(), figure, goal: None }
+    Fact { measure: measure.into(), figure, goal: None, number: None }
 }
 
 fn aimed(measure: impl Into<String>, figure: String, goal: &str, met: bool) -> Fact {
-    Fact { measure: measure.into(), figure, goal: Some((goal.to_owned(), met)) }
+    Fact { measure: measure.into(), figure, goal: Some((goal.to_owned(), met)), number: None }
 }
 
 fn number(value: &Value, field: &str) -> Result<f64> {
@@ -74,7 +85,38 @@ fn raw_flush(bench: &Bench) -> Result<Vec<Fact>> {
     let (_, text) = capture(command.arg("sync").arg(&bench.places.data).args(["2000", "256"]))?;
     let value: Value = serde_json::from_str(text.trim()).with_context(|| format!("not a result: {text}"))?;
     let (min, p50) = (number(&value, "min_us")? / 1000.0, number(&value, "p50_us")? / 1000.0);
-    Ok(vec![fact("Append of 256 bytes and fdatasync, p50 (best)", format!("{p50:.3} ms ({min:.3})"))])
+    let flush = fact("Append of 256 bytes and fdatasync, p50 (best)", format!("{p50:.3} ms ({min:.3})"));
+    Ok(vec![Fact { number: Some(p50), ..flush }])
+}
+
+/// What actors that behave feel of a hundred that do not, in one run.
+fn neighbours(bench: &Bench, quick: bool) -> Result<Vec<Fact>> {
+    let server = bench.places.start(Kind::Ours, "neighbours")?;
+    let (rounds, window_ms) = if quick { (3, 1500) } else { (8, 3000) };
+    let options = json!({ "phase": "neighbours", "rounds": rounds, "window_ms": window_ms });
+    let value = bench.clients.run(&server, "/p", &options)?;
+    let bad = &value["bad"];
+    for (kind, outcome) in MISDEEDS {
+        if bad[kind][outcome].as_u64().unwrap_or_default() == 0 {
+            bail!("the bad neighbours were not bad: no {outcome} of {kind}: {bad}");
+        }
+    }
+    if bad["ticks"].as_u64().unwrap_or_default() == 0 {
+        bail!("the timers of the bad neighbours never came: {bad}");
+    }
+    let mut facts = Vec::new();
+    for (name, field) in [("p50", "p50_ms"), ("p99", "p99_ms")] {
+        let [quiet, loud, ratio] = ["quiet", "loud", "ratio"].map(|kind| number(&value, &format!("{kind}_{field}")));
+        let (quiet, loud, ratio) = (quiet?, loud?, ratio?);
+        let measure = format!("Increment beside 100 actors that misbehave, {name}");
+        let figure = format!("{loud:.2} ms, without them {quiet:.2} ms: {ratio:.2} times");
+        facts.push(if name == "p99" {
+            aimed(measure, figure, "at most 1.1 times", ratio <= 1.1)
+        } else {
+            fact(measure, figure)
+        });
+    }
+    Ok(facts)
 }
 
 fn empty_call(bench: &Bench) -> Result<Vec<Fact>> {
@@ -206,17 +248,45 @@ fn soak(bench: &Bench, seconds: u64) -> Result<Vec<Fact>> {
         "warmup_ms": 10_000, "duration_ms": seconds * 1000,
     });
     let value = bench.clients.run(&server, "/p", &options)?;
-    let (before, after) = (number(&value, "before_kib")? / 1024.0, number(&value, "after_kib")? / 1024.0);
+    let samples: Vec<f64> = value["memory_kib"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_f64)
+        .map(|kib| kib / 1024.0)
+        .collect();
+    let (middle, last) = peaks(&samples).with_context(|| format!("too few samples of memory: {value}"))?;
     let rate = number(&value, "per_second")?;
-    Ok(vec![fact(
-        format!("Soak of {seconds} s, {rate:.0} increments a second: memory after 10 s, and at the end"),
-        format!("{before:.0} MiB, {after:.0} MiB"),
+    Ok(vec![aimed(
+        format!("Soak of {seconds} s, {rate:.0} increments a second: most memory in its second and its last third"),
+        format!("{middle:.0} MiB, {last:.0} MiB"),
+        "no growth beyond a tenth",
+        last <= middle * 1.1,
     )])
+}
+
+/// The most in the second third and in the last one. Storage fills its write buffer and empties it, so single samples say little.
+fn peaks(samples: &[f64]) -> Option<(f64, f64)> {
+    let third = samples.len() / 3;
+    let most = |part: &[f64]| part.iter().copied().reduce(f64::max);
+    Some((most(&samples[third..third * 2])?, most(&samples[third * 2..])?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_peaks_of_the_later_thirds_are_found() {
+        let cases: [(&[f64], _); 3] = [
+            (&[9.0, 9.0, 1.0, 3.0, 2.0, 4.0], Some((3.0, 4.0))),
+            (&[1.0, 2.0, 3.0, 9.0], Some((2.0, 9.0))),
+            (&[1.0, 2.0], None),
+        ];
+        for (samples, expected) in cases {
+            assert_eq!(peaks(samples), expected, "{samples:?}");
+        }
+    }
 
     #[test]
     fn the_calls_are_read_from_the_table_that_strace_prints() {

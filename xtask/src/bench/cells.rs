@@ -112,7 +112,7 @@ fn memory(scale: &Scale) -> Vec<Cell> {
             peer,
             json!({ "phase": "memory", "actors": 1_000, "rehearsed": 300, "sockets": true, "wake": 300, "settle_ms": 20_000 }),
         ),
-        cell("asleep", ours, json!({ "phase": "memory", "actors": 10_000 })),
+        cell("asleep", ours, json!({ "phase": "memory", "actors": 10_000, "rehearsed": 5000 })),
         cell("asleep", peer, json!({ "phase": "memory", "actors": 1_000, "rehearsed": 300, "settle_ms": evicted })),
     ]
 }
@@ -131,7 +131,7 @@ fn official(scale: &Scale) -> Vec<Cell> {
         cell("official-cold", json!({ "phase": "cold", "count": 50 })),
         cell("official-cold-16", json!({ "phase": "cold", "count": 200, "flight": 16 })),
     ];
-    cells.push(Cell { fresh: true, ..cell("official-awake", json!({ "phase": "memory" })) });
+    cells.push(Cell { fresh: true, ..cell("official-awake", json!({ "phase": "memory", "flight": 4 })) });
     cells
 }
 

@@ -1,18 +1,18 @@
 //! The client program (`tools/bench/client.mjs`), one process for each phase.
 //!
-//! Invariant: a phase that hangs is ended after [`PHASE_TIMEOUT`], and its failure is a result like any other.
+//! Invariant: a phase that hangs is ended after [`PHASE_TIMEOUT`] and the time that it was meant to take, and its failure is a result like any other.
 
 use crate::bench::servers::Server;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// How long one phase may take.
-const PHASE_TIMEOUT: Duration = Duration::from_secs(900);
+/// How long one phase may take, beside the time that its options give it.
+const PHASE_TIMEOUT: Duration = Duration::from_secs(240);
 
 /// Starts phases.
 pub struct Clients {
@@ -27,6 +27,7 @@ pub struct Phase {
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
+    timeout: Duration,
 }
 
 impl Clients {
@@ -54,7 +55,8 @@ impl Clients {
                 }
             }
         });
-        Ok(Phase { child, stdin, lines })
+        let meant = options["duration_ms"].as_u64().unwrap_or_default();
+        Ok(Phase { child, stdin, lines, timeout: PHASE_TIMEOUT + Duration::from_millis(meant) })
     }
 
     /// Runs a phase to its end.
@@ -88,7 +90,7 @@ impl Phase {
     }
 
     fn line(&self) -> Result<Value> {
-        let line = self.lines.recv_timeout(PHASE_TIMEOUT).context("the client gave no result")?;
+        let line = self.lines.recv_timeout(self.timeout).context("the client gave no result")?;
         serde_json::from_str(&line).with_context(|| format!("not a result: {line}"))
     }
 }
@@ -99,17 +101,4 @@ impl Drop for Phase {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Installs what `tools/bench/package.json` pins.
-pub fn install(folder: &Path) -> Result<()> {
-    let lock = std::fs::read_to_string(folder.join("package-lock.json")).context("tools/bench has no lock file")?;
-    let stamp = folder.join("node_modules/.growqr-stamp");
-    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == lock) {
-        return Ok(());
-    }
-    crate::run::say("installing the peers and clients that tools/bench/package.json pins");
-    let mut command = crate::machine::Tool::Npm.command();
-    crate::run::run(command.args(["ci", "--loglevel", "error"]).current_dir(folder))?;
-    std::fs::write(stamp, lock).context("can't write the stamp in tools/bench/node_modules")
 }

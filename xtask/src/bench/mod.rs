@@ -6,12 +6,13 @@
 mod alone;
 mod cells;
 mod client;
+mod micro;
 mod page;
 mod servers;
 
-use crate::build::{Profile, build_actors, build_host};
+use crate::build::build_actors;
 use crate::machine::{Tool, root, target_dir};
-use crate::node::ensure_node;
+use crate::node::{ensure_node, install};
 use crate::run::{run, say};
 use alone::Fact;
 use anyhow::{Context, Result};
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 #[derive(Args)]
 pub struct BenchArguments {
     /// How long the soak runs, for example `60s` or `10m`.
-    #[arg(long, default_value = "60s", value_parser = duration_s)]
+    #[arg(long, default_value = "10m", value_parser = duration_s)]
     soak: u64,
     /// How often each cell that is compared runs; the best round of each server counts.
     #[arg(long, default_value_t = 2)]
@@ -44,6 +45,12 @@ pub struct BenchArguments {
     /// Measures this program instead of building one; its actors must have been built.
     #[arg(long, value_name = "PROGRAM")]
     host: Option<PathBuf>,
+    /// Only the small benchmarks of the crates, compared with the committed baseline; no page is written.
+    #[arg(long)]
+    micro: bool,
+    /// Makes what `--micro` measures the new baseline.
+    #[arg(long, requires = "micro")]
+    save_baseline: bool,
     /// Where the page goes.
     #[arg(long, default_value = "docs/performance.md")]
     page: PathBuf,
@@ -56,12 +63,17 @@ pub struct Results {
     figures: BTreeMap<(&'static str, Kind), Vec<Value>>,
     /// What is measured of this host alone.
     facts: Vec<Fact>,
+    /// Milliseconds of one raw flush, p50.
+    flush_ms: Option<f64>,
     /// What could not be measured, and why.
     missing: Vec<String>,
 }
 
 /// `cargo xtask bench`
 pub fn bench(arguments: &BenchArguments) -> Result<()> {
+    if arguments.micro {
+        return micro::micro(arguments.save_baseline);
+    }
     let scale = if arguments.quick {
         Scale { window_ms: 1500, samples: 1000, eviction_ms: 3000 }
     } else {
@@ -90,26 +102,30 @@ impl Bench {
     fn prepare(arguments: &BenchArguments) -> Result<Self> {
         let node = root()?.join(ensure_node()?);
         let tools = root()?.join("tools/bench");
-        client::install(&tools)?;
-        let host = match &arguments.host {
-            Some(host) => host.clone(),
-            None => {
-                let host = build_host(Profile::Release)?;
-                build_actors(&host)?;
-                host
-            }
-        };
-        say("building the floor");
-        // A host that was built elsewhere comes without the measurement of calls, which needs the whole compiler built.
-        let examples = [("growqr-gateway", "floor"), ("growqr-component", "call_bench")];
-        let wanted = if arguments.host.is_some() { &examples[..1] } else { &examples[..] };
-        for (package, example) in wanted {
-            run(Tool::Cargo
-                .command()
-                .args(["build", "--locked", "--release", "--package", package, "--example", example])
-                .current_dir(root()?))?;
+        install(&tools)?;
+        say("building what is measured (cargo profile release)");
+        let mut command = Tool::Cargo.command();
+        // All at once and for the whole workspace, as the tests are built: a choice of packages has features of its own, and would
+        // compile the large dependencies once more.
+        command.args([
+            "build",
+            "--locked",
+            "--release",
+            "--workspace",
+            "--example",
+            "floor",
+            "--example",
+            "call_bench",
+        ]);
+        if arguments.host.is_none() {
+            command.args(["--bin", "growqr"]);
         }
+        run(command.current_dir(root()?))?;
         let target = target_dir()?;
+        let host = arguments.host.clone().unwrap_or_else(|| target.join("release/growqr"));
+        if arguments.host.is_none() {
+            build_actors(&host)?;
+        }
         let floor = target.join("release/examples/floor");
         let data = target.join("bench-data");
         std::fs::create_dir_all(&data).context("no folder for the data of the benchmark")?;
@@ -126,6 +142,10 @@ impl Bench {
             for _ in 0..rounds {
                 for (kind, prefix) in cell.servers.iter().filter(|server| available.contains(&server.0)) {
                     let result = self.one(&cell, *kind, prefix, &mut shared);
+                    if result.is_err() {
+                        // What is left of it may be why it failed; the next cell gets a fresh one.
+                        shared.remove(kind);
+                    }
                     note(results, &cell, *kind, result);
                 }
             }
