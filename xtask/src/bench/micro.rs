@@ -106,10 +106,4 @@ mod tests {
         let words: Vec<Vec<&str>> = shown.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(words, [vec!["a", "30", "20", "1.50"], vec!["b", "5", "new"], vec!["c", "gone"]]);
     }
-
-    #[test]
-    fn the_committed_baseline_can_be_read() {
-        let file = root().expect("a root").join(BASELINE);
-        assert!(!read(&file).expect("a baseline").is_empty());
-    }
 }
