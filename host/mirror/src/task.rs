@@ -15,8 +15,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Bytes of rows that are in memory at a time, about: two batches at the most.
+/// Bytes of one batch, about. Three of them are in memory at a time: one that is written, one that was, and the next.
 const BATCH_BYTES_MAX: usize = 8 << 20;
+/// When so many batches wait, they are made larger,
+const CATCH_UP_BATCHES: u64 = 8;
+/// by this.
+const CATCH_UP_FACTOR: usize = 4;
 /// Time between two looks at parts of the table that are to be made or dropped.
 const MAINTENANCE_PAUSE: Duration = Duration::from_secs(3600);
 /// Time between two writes of the status file, when something has changed.
@@ -136,6 +140,9 @@ impl Shared {
         let mut weeks = BTreeSet::new();
         let mut maintained: Option<Instant> = None;
         let mut after = None;
+        let mut rows: Vec<SpoolRow> = Vec::new();
+        // Written, and not removed yet.
+        let mut done: Vec<SpoolRow> = Vec::new();
         loop {
             if maintained.is_none_or(|at| at.elapsed() >= MAINTENANCE_PAUSE) {
                 self.maintain(&mut connection, &mut weeks).await?;
@@ -143,19 +150,42 @@ impl Shared {
                 self.status.lock().phase = Phase::Running;
                 tracing::info!("the mirror is running");
             }
-            let rows = self.read(after).await?;
-            let Some(last) = rows.last().map(|row| row.number) else {
+            if after.is_none() && rows.is_empty() {
+                rows = self.read(after).await?;
+            }
+            if rows.is_empty() {
+                self.remove(&done).await?;
+                done.clear();
                 self.status.lock().problem = None;
                 // A look at the parts of the table is due some time, also when nothing comes.
                 let _ = tokio::time::timeout(MAINTENANCE_PAUSE, self.source.added()).await;
                 tokio::time::sleep(self.options.batch_delay).await;
+                rows = self.read(after).await?;
                 continue;
-            };
-            let batch = self.batch(&mut connection, &rows, &mut weeks);
-            tokio::time::timeout(BATCH_TIME_MAX, batch).await.map_err(|_| Ended::Slow)??;
-            self.source.remove(&rows).await?;
-            after = Some(last);
+            }
+            after = rows.last().map(|row| row.number);
+            // While Postgres works, what it has already is removed, and what comes next is read.
+            let batch = tokio::time::timeout(BATCH_TIME_MAX, self.batch(&mut connection, &rows, &mut weeks));
+            let (written, removed, next) = tokio::join!(batch, self.remove(&done), self.read(after));
+            written.map_err(|_| Ended::Slow)??;
+            removed?;
+            done = std::mem::replace(&mut rows, next?);
+            if rows.len() < self.options.batch_rows_max {
+                // Not a whole batch: some more are waited for, and those that were read are read again with them.
+                rows.clear();
+                self.remove(&done).await?;
+                done.clear();
+                tokio::time::sleep(self.options.batch_delay).await;
+                rows = self.read(after).await?;
+            }
         }
+    }
+
+    async fn remove(&self, done: &[SpoolRow]) -> Result<(), Ended> {
+        if !done.is_empty() {
+            self.source.remove(done).await?;
+        }
+        Ok(())
     }
 
     async fn wait_for_database(&self) -> Result<(), Ended> {
@@ -170,7 +200,12 @@ impl Shared {
 
     async fn read(self: &Arc<Self>, after: Option<u64>) -> Result<Vec<SpoolRow>, Ended> {
         let shared = self.clone();
-        let read = move || shared.source.read(after, shared.options.batch_rows_max, BATCH_BYTES_MAX);
+        let read = move || {
+            let usual = shared.options.batch_rows_max;
+            let far_behind = shared.source.level().rows > CATCH_UP_BATCHES * usual as u64;
+            let rows_max = if far_behind { usual.saturating_mul(CATCH_UP_FACTOR) } else { usual };
+            shared.source.read(after, rows_max, BATCH_BYTES_MAX)
+        };
         Ok(tokio::task::spawn_blocking(read).await.map_err(|_| Ended::CutOff)??)
     }
 
