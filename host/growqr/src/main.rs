@@ -13,6 +13,7 @@ mod identity_store;
 mod machine;
 mod mirror;
 mod operation;
+mod rest;
 mod serve;
 mod tokens;
 

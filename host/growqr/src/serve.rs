@@ -7,6 +7,7 @@ use crate::deployment;
 use crate::identity;
 use crate::machine::{self, OpenFiles};
 use crate::operation::{Operation, Parts};
+use crate::rest;
 use anyhow::{Context, Result};
 use growqr_component::CompilerCommand;
 use growqr_config::Configuration;
@@ -70,6 +71,9 @@ async fn serve(configuration: Configuration) -> Result<()> {
         let engine = engine.clone();
         async move { engine.run().await }
     });
+    let database = kept.as_ref().map(|kept| &kept.database);
+    let rest = rest::open(&configuration, &engine, options.identity.as_ref(), database, &stop);
+    options.extra = Some(rest.routes());
     let gateway = Gateway::new(engine.clone(), options);
     let health = operation.health.clone();
     operation.watch_numbers(Parts { engine: engine.clone(), runtime, components, gateway: gateway.clone(), health });
@@ -77,6 +81,7 @@ async fn serve(configuration: Configuration) -> Result<()> {
     announce(address, metrics);
     tracing::info!(%address, actors = configuration.actors.len(), "ready");
     let served = gateway.serve(listener, stop).await;
+    rest.close().await;
     close(&engine, known, kept).await;
     background.abort();
     operation.stop().await;

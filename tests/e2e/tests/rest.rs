@@ -2,7 +2,8 @@
 
 use growqr_e2e::{Deployment, Host, Script, component, staged};
 use serde_json::{Value, json};
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long the mirror, or a Postgres that starts, may take.
@@ -134,26 +135,38 @@ fn changes(ada: &Curl<'_>, of_thread: &str) {
     ada.until("/api/threads", "the deletion", |page| page["threads"] == json!([]));
 }
 
+/// So many events of a stream that begins behind this one.
+fn events(ada: &Curl<'_>, after: &str, count: usize) -> Vec<Value> {
+    let mut curl = Command::new("curl")
+        .args(["--silent", "--no-buffer", "--max-time", "60", "--header", &format!("last-event-id: {after}")])
+        .args(["--header", &format!("authorization: Bearer {}", ada.token)])
+        .arg(format!("{}/api/events", ada.host.url()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("curl can be started");
+    let lines = BufReader::new(curl.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    // What has a `seq` is an event of an actor; the first frame says where the stream begins.
+    let data = lines.filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+    let events = data.filter(|event| event["seq"].is_u64()).take(count).collect();
+    curl.kill().expect("curl can be ended");
+    curl.wait().expect("curl can be waited for");
+    events
+}
+
 #[test]
-fn a_stream_of_events_goes_on_where_it_was() {
-    let host = host();
+fn a_stream_of_events_goes_on_where_it_was_also_after_a_restart() {
+    let mut host = host();
+    let first = {
+        let ada = Curl::of(&host, "ada");
+        ada.until("/api/threads", "the database", |_| true);
+        say(&host, "ada", "bob", &ada.token, "one");
+        events(&ada, "0", 2)
+    };
+    assert!(host.stop().success());
+    host.restart();
     let ada = Curl::of(&host, "ada");
     ada.until("/api/threads", "the database", |_| true);
-    say(&host, "ada", "bob", &ada.token, "one");
-    let events = |after: &str, count: usize| -> Vec<Value> {
-        // It ends by itself when so much was read.
-        let command = format!(
-            "curl --silent --no-buffer --max-time 30 --header 'authorization: Bearer {}' --header 'last-event-id: {after}' {}/api/events \
-             | grep --line-buffered '^data: {{\"id\":[0-9]*,' | head --lines {count}",
-            ada.token,
-            host.url()
-        );
-        let output = Command::new("sh").args(["-c", &command]).output().expect("sh can be started");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.lines().map(|line| serde_json::from_str(&line["data: ".len()..]).expect("JSON")).collect()
-    };
-    let first = events("0", 2);
-    let rest = events(&first[1]["id"].to_string(), 2);
+    let rest = events(&ada, &first[1]["id"].to_string(), 2);
     let seqs: Vec<&Value> = first.iter().chain(&rest).map(|event| &event["seq"]).collect();
     assert_eq!(seqs, [1, 2, 3, 4], "{first:?} {rest:?}");
 }
