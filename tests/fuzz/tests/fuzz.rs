@@ -55,6 +55,7 @@ targets! {
     requests_of_the_rest_interface => "rest",
     keys_in_both_spellings => "key",
     handshakes_of_sockets => "handshake",
+    headers_that_bring_a_token => "credentials",
     records_of_an_actor => "record",
     records_of_the_directory => "directory",
     journals => "journal",

@@ -1,6 +1,7 @@
 //! What says which actor is meant, and what a WebSocket's handshake brings.
 
 use super::kind;
+use growqr_identity::credentials;
 use growqr_types::{ActorId, ActorKey, ConnectionId};
 
 /// Pieces of text that mean something in the address of an actor.
@@ -40,6 +41,17 @@ pub const REST_WORDS: &[&str] = &[
 /// The same for a handshake.
 pub const HANDSHAKE_WORDS: &[&str] =
     &["rivet_encoding.", "rivet_conn_params.", "%22token%22", "%22after%22%3A", "\\u0074oken", "{\"token\":1}", ", "];
+
+/// The same for headers that bring a token.
+pub const CREDENTIAL_WORDS: &[&str] = &[
+    "\nauthorization:Bearer x",
+    "\nx-rivet-conn-params:{\"token\":\"x\"}",
+    "\nsec-websocket-protocol:rivet, rivet_conn_params.%7B%22token%22%3A%22x%22%7D",
+    "\nx-rivet-token:x",
+    "\nx-growqr-user:x",
+    "\\u0074oken",
+    "{\"a\":",
+];
 
 /// Line by line: path with query, then headers as `name: value`.
 pub fn route(input: &[u8]) -> String {
@@ -105,4 +117,19 @@ pub fn handshake(input: &[u8]) -> String {
     let headers = headers([b"sec-websocket-protocol:", input].concat().split(|byte| *byte == b'\n'));
     let accepted = growqr_gateway::fuzzing::handshake(&headers);
     format!("{accepted} {}", growqr_runtime::fuzzing::handshake(&headers))
+}
+
+/// Headers, line by line, as they come with a request: what is left of them has no token.
+pub fn credentials(input: &[u8]) -> String {
+    let mut headers = headers(input.split(|byte| *byte == b'\n'));
+    let found = credentials::find(&headers);
+    let taken = credentials::take(&mut headers);
+    let Ok(token) = &taken else { return format!("{taken:?}") };
+    assert_eq!(found.as_ref(), Ok(token), "another token was found than was taken");
+    let left = credentials::find(&headers);
+    assert_eq!(left, Ok(None), "a token is left in {headers:?}");
+    credentials::drop_reserved(&mut headers);
+    assert!(!headers.contains_key(credentials::USER), "a client says who the user is");
+    let seen = growqr_runtime::fuzzing::handshake(&headers);
+    format!("{} {} {seen}", token.is_some(), headers.len())
 }

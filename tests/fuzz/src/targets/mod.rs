@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "rest", run: address::rest, words: address::REST_WORDS, inputs: MANY },
     Target { name: "key", run: address::key, words: &["/", "\\0", "\\", ",", "\\/", "\\\\"], inputs: MANY },
     Target { name: "handshake", run: address::handshake, words: address::HANDSHAKE_WORDS, inputs: MANY },
+    Target { name: "credentials", run: address::credentials, words: address::CREDENTIAL_WORDS, inputs: MANY },
     Target { name: "record", run: records::actor, words: records::WORDS, inputs: MANY },
     Target { name: "directory", run: records::directory, words: records::DIRECTORY_WORDS, inputs: MANY },
     Target { name: "journal", run: records::journal, words: &["FJL\u{3}"], inputs: FEW },
