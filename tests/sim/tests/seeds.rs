@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Seeds of the ordinary test command.
 const SEEDS: u64 = 500;
+/// Seeds that are run a second time.
+const SEEDS_RUN_TWICE: u64 = 20;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
@@ -60,5 +62,12 @@ fn everything_comes_right_whatever_fails() {
         for fault in Fault::ALL {
             assert!(fired.contains_key(&fault), "{fault:?} never happened");
         }
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_run_again() {
+    for seed in 1..=number("GROWQR_SIM_TWICE").unwrap_or(SEEDS_RUN_TWICE) {
+        assert_eq!(run_seed(seed), run_seed(seed), "seed {seed}");
     }
 }
