@@ -3,6 +3,8 @@
 //! The routes come from the gateway's own table and the forms from its own list, so that a new one is walked without anybody thinking of
 //! it: a route that does not do what its rule says fails here, and a form that this test can't build does not compile.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use growqr_gateway::Form;
