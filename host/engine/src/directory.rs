@@ -7,7 +7,6 @@ use crate::record::{self, StoredActor};
 use crate::store::unreadable;
 use crate::{ASLEEP_REMEMBERED_MAX, DESTROYED_REMEMBERED_MAX, Engine, Inner};
 use bytes::Bytes;
-use dashmap::mapref::entry::Entry;
 use growqr_seam::Resolved;
 use growqr_storage::{Space, StorageError, Write};
 use growqr_types::{ActorId, ActorKey, Failure, TimestampMs, codes, limits};
@@ -296,31 +295,27 @@ impl Inner {
         self.check_namespace(namespace)?;
         self.runtime()?.serves(name)?;
         self.check_mirror()?;
-        match self.fresh_keys.entry(place.clone()) {
-            Entry::Occupied(taken) => Ok(Resolved { actor: *taken.get(), created: false }),
-            Entry::Vacant(vacant) => {
-                // Under the entry's lock nobody else can make it, and one that became durable meanwhile is seen here.
-                let stored = self.store.get(Space::Directory, &place).map_err(|error| unreadable(&error))?;
-                if let Some(id) = stored.and_then(|id| <[u8; 16]>::try_from(&id[..]).ok()) {
-                    return Ok(Resolved { actor: ActorId::from_bytes(id), created: false });
-                }
-                let id = ActorId::from_bytes((self.randomness)());
-                let actor = StoredActor {
-                    name: name.to_owned(),
-                    key,
-                    namespace: namespace.to_owned(),
-                    created: (self.clock)(),
-                    destroying: false,
-                    removing: false,
-                };
-                let encoded = actor.encode()?;
-                vacant.insert(id);
-                self.submit_creation(id, place, actor, encoded, input);
-                Ok(Resolved { actor: id, created: true })
-            }
+        let _alone = self.creating.lock();
+        // Nobody else can make it now, and one that was made meanwhile is seen here.
+        if let Some(actor) = self.find(&place)? {
+            return Ok(Resolved { actor, created: false });
         }
+        let id = ActorId::from_bytes((self.randomness)());
+        let actor = StoredActor {
+            name: name.to_owned(),
+            key,
+            namespace: namespace.to_owned(),
+            created: (self.clock)(),
+            destroying: false,
+            removing: false,
+        };
+        let encoded = actor.encode()?;
+        self.submit_creation(id, place, actor, encoded, input);
+        Ok(Resolved { actor: id, created: true })
     }
 
+    /// Who finds the actor by its key must find out about it by its id, and what it commits must be behind its creation: so the key is
+    /// made known last.
     fn submit_creation(
         self: &Arc<Self>,
         id: ActorId,
@@ -340,13 +335,14 @@ impl Inner {
         }
         let (tell, durable) = watch::channel(None);
         let told = actor.clone();
+        let finished = durable.clone();
         self.fresh.insert(id, Arc::new(Fresh { actor, input, durable }));
-        let inner = self.clone();
+        let (inner, known) = (self.clone(), place.clone());
         let done = move |result: Result<(), StorageError>| {
             let failed = result.is_err();
             tell.send_replace(Some(result));
             inner.fresh.remove(&id);
-            inner.fresh_keys.remove(&place);
+            inner.fresh_keys.remove_if(&known, |_, known| *known == id);
             if failed {
                 // What the actor did meanwhile is lost with it: its own commits are behind this one.
                 inner.fence(id);
@@ -354,6 +350,11 @@ impl Inner {
             }
         };
         self.submit_created(id, &told, writes, done);
+        self.fresh_keys.insert(place.clone(), id);
+        // It may have ended before its key was known, and then it did not find the key to remove.
+        if finished.borrow().is_some() {
+            self.fresh_keys.remove_if(&place, |_, known| *known == id);
+        }
     }
 
     /// Waits until an actor's creation is durable, if it is on its way.
@@ -408,3 +409,106 @@ impl Inner {
 
 /// Namespaces of one host.
 const NAMESPACES_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EngineOptions;
+    use futures::executor::block_on;
+    use futures::future::BoxFuture;
+    use growqr_seam::{
+        ActorStart, Delivered, Envelope, NotRunning, RuntimeHost, SocketHandler, SocketOpen, StopReason,
+    };
+    use growqr_storage::{MemoryStorage, Storage};
+    use growqr_types::Generation;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Serves every name, and runs nothing.
+    struct Nothing;
+
+    impl RuntimeHost for Nothing {
+        fn serves(&self, _: &str) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        fn runs(&self, _: ActorId) -> bool {
+            false
+        }
+
+        fn start(&self, _: ActorStart) -> BoxFuture<'_, Result<(), Failure>> {
+            Box::pin(async { Err(codes::START_FAILED.failure()) })
+        }
+
+        fn stop(&self, _: ActorId, _: Generation, _: StopReason) -> BoxFuture<'_, bool> {
+            Box::pin(async { true })
+        }
+
+        fn http(
+            &self,
+            _: ActorId,
+            request: http::Request<Bytes>,
+        ) -> BoxFuture<'_, Result<http::Response<Bytes>, Box<http::Request<Bytes>>>> {
+            Box::pin(async { Err(Box::new(request)) })
+        }
+
+        fn websocket(&self, _: ActorId, open: Box<SocketOpen>) -> Result<Arc<dyn SocketHandler>, Box<SocketOpen>> {
+            Err(open)
+        }
+
+        fn message(&self, _: ActorId, _: Envelope) -> BoxFuture<'_, Result<Delivered, NotRunning>> {
+            Box::pin(async { Err(NotRunning) })
+        }
+    }
+
+    fn engine() -> Engine {
+        let storage = Arc::new(MemoryStorage::default());
+        let random = AtomicU64::new(0);
+        let engine = Engine::new(EngineOptions {
+            opener: Box::new(move || Ok(storage.clone() as Arc<dyn Storage>)),
+            clock: Arc::new(|| 1),
+            randomness: Arc::new(move || u128::from(random.fetch_add(1, Ordering::Relaxed)).to_be_bytes()),
+            namespaces: vec!["default".to_owned()],
+            namespaces_on_request: false,
+            names: Vec::new(),
+            region: String::new(),
+        });
+        let engine = engine.expect("storage in memory opens");
+        engine.attach(Arc::new(Nothing));
+        engine
+    }
+
+    #[test]
+    fn who_finds_an_actor_by_a_key_that_is_just_being_taken_finds_it_by_its_id() {
+        const ROUNDS: usize = 5000;
+        let engine = engine();
+        let barrier = Barrier::new(2);
+        let missed = AtomicU64::new(0);
+        let ids: Vec<Vec<ActorId>> = std::thread::scope(|scope| {
+            let client = || {
+                let find = |round: usize| {
+                    barrier.wait();
+                    let key = ActorKey(vec![round.to_string()]);
+                    let id = block_on(engine.get_or_create("default", "any", key, None)).expect("an actor").actor;
+                    assert!(
+                        engine.actor(id).expect("storage is there").is_some(),
+                        "round {round}: not found by its id"
+                    );
+                    id
+                };
+                (0..ROUNDS).map(find).collect()
+            };
+            let clients = [scope.spawn(client), scope.spawn(client)];
+            clients.map(|client| client.join().expect("a client")).into()
+        });
+        assert_eq!(missed.into_inner(), 0, "so often of {ROUNDS} rounds an actor was not found by its id");
+        assert_eq!(ids[0], ids[1], "a key means two actors");
+        for id in &ids[0] {
+            block_on(engine.created(*id)).expect("the creation is durable");
+        }
+        assert!(
+            engine.inner.fresh_keys.is_empty() && engine.inner.fresh.is_empty(),
+            "a creation is remembered for ever"
+        );
+    }
+}

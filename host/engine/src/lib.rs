@@ -73,6 +73,8 @@ pub(crate) struct Inner {
     namespaces: Mutex<HashSet<String>>,
     namespaces_on_request: bool,
     slots: DashMap<ActorId, Arc<Slot>>,
+    /// Held by whoever makes an actor.
+    creating: Mutex<()>,
     /// Actors whose creation is submitted and not durable yet, by their place in the directory and by id.
     fresh_keys: DashMap<Bytes, ActorId>,
     fresh: DashMap<ActorId, Arc<directory::Fresh>>,
@@ -119,6 +121,7 @@ impl Engine {
             namespaces: Mutex::new(options.namespaces.into_iter().collect()),
             namespaces_on_request: options.namespaces_on_request,
             slots: DashMap::new(),
+            creating: Mutex::new(()),
             fresh_keys: DashMap::new(),
             fresh: DashMap::new(),
             sockets: DashMap::new(),
