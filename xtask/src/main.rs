@@ -28,7 +28,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Sets everything up on a fresh machine and serves the example deployment.
+    /// Sets everything up on a fresh machine and serves the deployment of this repository.
     Up(up::UpArguments),
     /// Builds the actors and the host.
     Build(build::BuildArguments),

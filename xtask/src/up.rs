@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The deployment that is served.
-const CONFIG: &str = "examples/counter/rivet.json";
+const CONFIG: &str = "rivet.json";
 
 /// Arguments of `up`.
 #[derive(Args)]
@@ -64,7 +64,7 @@ fn serve(arguments: &UpArguments, host: &Path, node: &Path) -> Result<()> {
     for line in BufReader::new(stdout).lines() {
         let line = line.context("can't read the host's output")?;
         match listening(&line) {
-            Some(url) => introduce(&url, node)?,
+            Some(url) => introduce(&url, host, node, &arguments.data_dir)?,
             None => println!("{line}"),
         }
     }
@@ -81,17 +81,21 @@ fn listening(line: &str) -> Option<String> {
     Some(value.get("listening")?.as_str()?.to_owned())
 }
 
-fn introduce(url: &str, node: &Path) -> Result<()> {
+fn introduce(url: &str, host: &Path, node: &Path, data_dir: &str) -> Result<()> {
     let root = root()?;
     let node = node.strip_prefix(root.join("tools")).map_or_else(|_| node.to_owned(), Path::to_owned);
+    let host = host.strip_prefix(root).unwrap_or(host);
     say(&format!("the host listens on {url}"));
-    println!("\nTry it, with the official client, in another terminal in this folder:\n");
+    println!("\nTry it, with the official client and with curl, in another terminal in this folder:\n");
+    println!("  export TOKEN=$({} token --user ada --data-dir {data_dir})", host.display());
     println!("  (cd tools && {} --input-type=module --eval '", node.display());
     println!("    import {{ createClient }} from \"rivetkit/client\";");
-    println!("    const counter = createClient(\"{url}\").counter.getOrCreate([\"hello\"]);");
-    println!("    console.log(await counter.increment(1));");
-    println!("    process.exit();')\n");
-    println!("Ctrl-C stops the host. The count stays: it is in the data folder.");
+    println!("    const params = {{ token: process.env.TOKEN }};");
+    println!("    const agent = createClient(\"{url}\").growAgent.getOrCreate([\"ada\"], {{ params }});");
+    println!("    console.log(await agent.chat({{ text: \"Hello\", clientMessageId: crypto.randomUUID() }}));");
+    println!("    process.exit();')");
+    println!("  curl --silent --header \"Authorization: Bearer $TOKEN\" {url}/api/threads\n");
+    println!("Ctrl-C stops the host. What was said stays: it is in the data folder.");
     Ok(())
 }
 

@@ -69,7 +69,7 @@ pub(crate) struct Message {
     thread: String,
     /// `user` or `assistant`.
     role: String,
-    /// How far it is: `started`, `completed`, `failed`, `interrupted`.
+    /// How far it is: `streaming`, `completed`, `failed`, `interrupted`.
     status: String,
     text: String,
     /// Calls of tools that belong to it.
