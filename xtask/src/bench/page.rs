@@ -49,7 +49,7 @@ pub fn text(results: &Results, places: &Places, start: &Moment, arguments: &Benc
         };
         writeln!(page, "| {} | {} | {goal} |", fact.measure, fact.figure)?;
         if let Some((goal, false)) = &fact.goal {
-            let note = notes[&fact.measure].as_str().unwrap_or("Not explained yet.");
+            let note = note_on(&notes, &fact.measure).unwrap_or("Not explained yet.");
             short.push(format!("{}: {} instead of {goal}. {note}", fact.measure, fact.figure));
         }
     }
@@ -57,6 +57,11 @@ pub fn text(results: &Results, places: &Places, start: &Moment, arguments: &Benc
     list(&mut page, "More than twice what it must contain", &beyond, "Nothing.")?;
     list(&mut page, "Not measured in this run", &results.missing, "Nothing was left out.")?;
     Ok(page)
+}
+
+/// The note whose name is how the measure begins: the rest of it may hold figures.
+fn note_on<'a>(notes: &'a Value, measure: &str) -> Option<&'a str> {
+    notes.as_object()?.iter().find(|(name, _)| measure.starts_with(*name))?.1.as_str()
 }
 
 fn head(
