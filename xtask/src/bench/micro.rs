@@ -28,7 +28,8 @@ pub fn micro(save: bool) -> Result<()> {
     let baseline = if file.is_file() { read(&file)? } else { Times::new() };
     println!("\n{}", table(&times, &baseline));
     if save {
-        let text = serde_json::to_string_pretty(&times).context("the figures are not JSON")? + "\n";
+        let rounded: Times = times.iter().map(|(name, time)| (name.clone(), time.round())).collect();
+        let text = serde_json::to_string_pretty(&rounded).context("the figures are not JSON")? + "\n";
         std::fs::write(&file, text).with_context(|| format!("can't write {BASELINE}"))?;
         say(&format!("the baseline is in {BASELINE}"));
     }
@@ -105,5 +106,11 @@ mod tests {
         let shown = table(&times, &baseline);
         let words: Vec<Vec<&str>> = shown.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(words, [vec!["a", "30", "20", "1.50"], vec!["b", "5", "new"], vec!["c", "gone"]]);
+    }
+
+    #[test]
+    fn the_committed_baseline_can_be_read() {
+        let file = root().expect("a root").join(BASELINE);
+        assert!(!read(&file).expect("a baseline").is_empty());
     }
 }
