@@ -117,7 +117,47 @@ fn one_users_actors_threads_and_messages_are_shown_and_a_second_user_sees_none()
         assert_eq!(bob.run(&["--request", "DELETE"], path).0, 404, "{path}");
     }
     assert_eq!(bob.run(&[], "/api/threads?user=ada").0, 403);
+    bad_requests(&ada, &of_thread);
     changes(&ada, &of_thread);
+}
+
+/// What no client of good will sends: refused with a status of 4xx and a code, and nothing is changed.
+fn bad_requests(ada: &Curl<'_>, of_thread: &str) {
+    let before = ada.get(of_thread);
+    let long = "x".repeat(20_000);
+    let cases: &[(&[&str], &str)] = &[
+        (&[], "/api/threads?limit=100000"),
+        (&[], "/api/threads?cursor=%27%3B%20DROP%20TABLE%20threads%3B--"),
+        (&[], "/api/threads?search=%00"),
+        (&[], "/api/threads?search=%ff%fe"),
+        (&[], "/api/threads/%00"),
+        (&[], "/api/threads/..%2f..%2fetc"),
+        (&[], "/api/actors/not-an-id"),
+        (&[], "/api/events?after=yesterday"),
+        (&["--request", "PUT"], of_thread),
+        (&["--request", "PATCH", "--data", "title=x"], of_thread),
+        (
+            &[
+                "--request",
+                "PATCH",
+                "--header",
+                "content-type: application/json",
+                "--data",
+                "{\"title\": \"a\\u0000b\"}",
+            ],
+            of_thread,
+        ),
+        (
+            &["--request", "PATCH", "--header", "content-type: application/json", "--data", "{\"title\": [1]}"],
+            of_thread,
+        ),
+        (&["--request", "PATCH", "--header", "content-type: application/json", "--data", &long], of_thread),
+    ];
+    for (arguments, path) in cases {
+        let (status, body) = ada.run(arguments, path);
+        assert!((400..500).contains(&status) && body["code"].is_string(), "{path}: {status} {body}");
+    }
+    assert_eq!(ada.get(of_thread), before);
 }
 
 /// What is changed over REST is done by the actor, and comes back as a row.

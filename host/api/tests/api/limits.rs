@@ -88,5 +88,8 @@ async fn without_a_database_reads_are_refused_and_actors_go_on() {
         let request = stage.request("ada", "PATCH", "/api/threads/t").header("content-type", "application/json");
         let request = request.body(Body::from(json!({"title": "still works"}).to_string())).unwrap();
         assert_eq!(answer(&api, request).await.shown(), "200");
+        let id = growqr_types::ActorId::from_bytes([1; 16]);
+        let request = stage.request("ada", "POST", &format!("/api/actors/{id}/restart")).body(Body::empty()).unwrap();
+        assert_eq!(answer(&api, request).await.body["state"], "running");
     }
 }
