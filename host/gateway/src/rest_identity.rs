@@ -21,6 +21,9 @@ pub(crate) fn key_set<B>(shared: &Shared<B>) -> Result<Value, Failure> {
 /// `POST /development/token`: a token for whoever asks on this machine.
 pub(crate) fn token<B>(shared: &Shared<B>, headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
     let identity = identity(shared)?;
+    if identity.key_set().is_none() {
+        return Err(codes::API_NOT_FOUND.failure());
+    }
     // The host listens on a loopback address only, but any page that the developer visits can send requests there too.
     if !is_from_here(headers) {
         return Err(codes::FORBIDDEN.failure());

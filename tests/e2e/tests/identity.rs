@@ -193,6 +193,63 @@ fn a_token_is_not_printed_where_it_would_be_of_no_use() {
     }
 }
 
+/// Answers every question with this key set; gives its address.
+fn key_server(key_set: &Value) -> String {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/.well-known/jwks.json", listener.local_addr().expect("an address"));
+    let body = key_set.to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let _ = stream.read(&mut [0; 4096]);
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).expect("the host reads");
+        }
+    });
+    url
+}
+
+#[test]
+fn production_takes_the_tokens_of_the_configured_issuer_and_no_others() {
+    const ISSUER: &str = "https://clerk.example.test";
+    const PARTY: &str = "https://app.example.test";
+    let signer = Issuer::generate().expect("a key");
+    let key_set = signer.key_set();
+    let identity = json!({
+        "provider": "clerk", "issuer": ISSUER, "jwksUrl": key_server(&key_set), "authorizedParties": [PARTY],
+    });
+    let host = Host::start(&deployment(identity).setting("mode", json!("production")));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let sign = |changes: Value| {
+        let head = json!({ "alg": "RS256", "typ": "JWT", "kid": key_set["keys"][0]["kid"], "cat": "cl_B7d4PD111AAA" });
+        let mut claims = json!({
+            "iss": ISSUER, "azp": PARTY, "sub": "user_ada", "sid": "sess_1", "iat": now, "nbf": now - 10, "exp": now + 60, "v": 2,
+        });
+        for (name, value) in changes.as_object().expect("an object") {
+            claims[name] = value.clone();
+        }
+        signer.sign(&head, &claims).expect("a token")
+    };
+    let ask = |token: &str, path: &str| {
+        let url = format!("{}{path}", host.url());
+        let code = format!(
+            "const r = await fetch({url:?}, {{method: 'POST', headers: {{authorization: 'Bearer {token}'}}, body: '{{\"args\":[]}}'}}); const b = await r.json(); console.log(r.status, b.code ?? b.output)"
+        );
+        growqr_e2e::node_eval(&code).trim().to_owned()
+    };
+    let own = "/gateway/counter/action/getCount?rvt-namespace=default&rvt-method=getOrCreate&rvt-runner=default&rvt-key=user_ada";
+    assert_eq!(ask(&sign(json!({})), own), "200 0");
+    assert_eq!(ask(&sign(json!({ "sub": "user_bob" })), own), "403 forbidden");
+    assert_eq!(ask(&sign(json!({ "azp": "https://evil.test" })), own), "401 token_invalid");
+    assert_eq!(ask(&sign(json!({ "exp": now - 10 })), own), "401 token_expired");
+    assert_eq!(ask(&sign(json!({ "sts": "pending" })), own), "401 token_invalid");
+    // The development issuer's key in the data folder is worth nothing here, and nobody gives tokens away.
+    let development = Issuer::open(&host.data_dir()).expect("a key");
+    assert_eq!(ask(&issue(&development, "user_ada", 0), own), "401 token_invalid");
+    assert_eq!(ask("none", "/development/token"), "404 not_found");
+}
+
 /// With the host's own Postgres: operators' tokens, the end of sessions, and users that are recorded once.
 #[test]
 fn an_operator_ends_sessions_with_a_token_that_can_be_revoked() {
