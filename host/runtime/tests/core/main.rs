@@ -93,6 +93,41 @@ cases! {
         reply 2 actor.crashed
         drop
     ";
+    rows_for_the_database_ride_in_the_commit_of_their_turn: "
+        > mirror
+        > start
+        started
+        > call 1 event e; event text.delta; event f
+        turn action
+        commit 1: e1= e2= e3= m= row e 1 row f 3
+        > call 2 set a x; event lost; crash
+        turn action
+        commit 2: row actor.crashed
+        drop
+    ";
+    calls_that_may_write_are_refused_while_the_database_is_too_far_behind: "
+        > mirror
+        > start
+        started
+        > call 1 timer 100 set t ran
+        turn action
+        commit 1: t1= alarm=100 m=
+        > committed 1
+        reply 1 null
+        > full
+        > call 2 set a x
+        reply 2 mirror.full
+        > look 3 reply seen
+        turn action
+        reply 3 seen
+        > message 4 operation 1 floor 1 set m x
+        > at 200
+        > room
+        turn timer
+        commit 2: st= t1- alarm=- m=
+        turn message
+        commit 3: sm= d= m=
+    ";
     an_actor_that_keeps_crashing_is_paused_and_goes_on: "
         > start
         started

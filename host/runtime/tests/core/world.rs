@@ -28,6 +28,7 @@ pub struct World {
     disk: BTreeMap<Bytes, Bytes>,
     in_flight: BTreeMap<u64, Batch>,
     generation: u32,
+    mirror: bool,
     out: Vec<String>,
 }
 
@@ -36,6 +37,7 @@ impl World {
         let mut offer = Offer::default();
         offer.hooks.message = true;
         offer.actions.insert("do".to_owned(), false);
+        offer.actions.insert("look".to_owned(), true);
         offer.queues.insert("line".to_owned());
         Self {
             core: None,
@@ -46,6 +48,7 @@ impl World {
             disk: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             generation: 0,
+            mirror: false,
             out: Vec::new(),
         }
     }
@@ -90,6 +93,9 @@ impl World {
                 }
             }
             "put" => self.mail(rest),
+            "mirror" => self.mirror = true,
+            "full" => self.core().note_mirror_full(true),
+            "room" => self.core().note_mirror_full(false),
             "version" => self.offer.state_version = u32::try_from(number(rest)).expect("a version"),
             // Like `calls`, but each different line of what comes of it is given once, with how often it came.
             "many" => {
@@ -146,7 +152,7 @@ impl World {
             generation: self.generation,
             connections: Arc::new(Connections::default()),
             loaded: self.load(),
-            mirror: false,
+            mirror: self.mirror,
         };
         self.core = Some(Core::new(input, self.now));
     }
@@ -188,6 +194,7 @@ impl World {
                 }
                 Mail::Action { name: "do".to_owned(), args: program, caller: Caller::Host, reply }
             }
+            "look" => Mail::Action { name: "look".to_owned(), args: program, caller: Caller::Host, reply },
             "message" => {
                 let parts: Vec<&str> = program.splitn(5, ' ').collect();
                 let envelope = Envelope {
@@ -359,6 +366,10 @@ impl World {
                 text.push(format!("alarm={}", alarm.map_or_else(|| "-".to_owned(), |at| at.to_string())));
             }
             text.extend(batch.writes.iter().filter(|(key, _)| key[0] == b'm').map(spell));
+            for row in &batch.mirror {
+                let name = EventRecord::decode(&row.record).expect("a row").name;
+                text.push(row.event.map_or_else(|| format!("row {name}"), |event| format!("row {name} {event}")));
+            }
             self.out.push(format!("commit {ticket}: {}", text.join(" ")));
             self.in_flight.insert(ticket, batch);
         }
