@@ -7,7 +7,7 @@ use growqr_config::{Configuration, DatabaseSection};
 use growqr_engine::Engine;
 use growqr_mirror::{Mirror, MirrorOptions};
 use growqr_postgres::{Database, DatabaseOptions, Readiness, Search, Server, ServerOptions};
-use growqr_seam::Clock;
+use growqr_seam::{Clock, TracedRows};
 use growqr_telemetry::PartState;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,6 +59,11 @@ pub fn open(configuration: &Configuration, engine: &Engine, clock: Clock) -> Res
 }
 
 impl Opened {
+    /// Follows the rows of traced actions to the database.
+    pub fn trace(&self, rows: Arc<TracedRows>) {
+        self.mirror.trace(rows);
+    }
+
     /// Says how the database is, as far as the mirror knows, which uses it all the time.
     pub fn watch(&self) -> impl Fn() -> PartState + Send + Sync + use<> {
         let (readiness, mirror) = (self.database.readiness(), self.mirror.clone());

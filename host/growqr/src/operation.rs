@@ -92,11 +92,15 @@ impl Operation {
         metrics.look(move || gauges.set(&parts));
     }
 
-    /// Lets the runtime and the gateway trace client actions, if there is a collector.
-    pub fn trace(&self, runtime: &Runtime, options: &mut GatewayOptions) {
+    /// Lets the runtime, the gateway and the mirror trace client actions, if there is a collector.
+    pub fn trace(&self, runtime: &Runtime, options: &mut GatewayOptions, kept: Option<&database::Opened>) {
         if let Some(traces) = &self.traces {
-            runtime.trace(traces.tracer());
+            let rows = traces.rows();
+            runtime.trace(traces.tracer(), rows.clone());
             options.tracer = Some(traces.tracer());
+            if let Some(kept) = kept {
+                kept.trace(rows);
+            }
         }
     }
 

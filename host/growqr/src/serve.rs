@@ -65,7 +65,7 @@ async fn serve(configuration: Configuration) -> Result<()> {
     let address = listener.local_addr().context("the listener has no address")?;
     let mut options = gateway_options(&configuration, &operation, &engine, files);
     options.identity = known.as_ref().map(|known| known.identity.clone());
-    operation.trace(&runtime, &mut options);
+    operation.trace(&runtime, &mut options, kept.as_ref());
     engine.attach(Arc::new(runtime.clone()));
     let background = tokio::spawn({
         let engine = engine.clone();

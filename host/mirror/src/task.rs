@@ -6,12 +6,12 @@ use crate::write::{Written, write};
 use chrono::{DateTime, TimeDelta, Utc};
 use growqr_postgres::partitions::{self, Week};
 use growqr_postgres::{Database, Readiness};
-use growqr_seam::{Clock, EventRecord, MirrorSource, SpoolRow};
+use growqr_seam::{Clock, EventRecord, MirrorSource, SpoolRow, TracedRows};
 use parking_lot::Mutex;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +64,7 @@ struct Shared {
     clock: Clock,
     options: MirrorOptions,
     status: Mutex<MirrorStatus>,
+    traced: OnceLock<Arc<TracedRows>>,
 }
 
 /// Why a session ended.
@@ -87,7 +88,14 @@ impl Mirror {
     /// A mirror that does nothing until [`Mirror::run`].
     pub fn new(source: Arc<dyn MirrorSource>, database: Database, clock: Clock, options: MirrorOptions) -> Self {
         let status = Mutex::new(MirrorStatus { process: std::process::id(), ..MirrorStatus::default() });
-        Self { shared: Arc::new(Shared { source, database, clock, options, status }) }
+        Self { shared: Arc::new(Shared { source, database, clock, options, status, traced: OnceLock::new() }) }
+    }
+
+    /// Says when the rows of traced actions are stored. Once only; what is told later is not taken.
+    pub fn trace(&self, rows: Arc<TracedRows>) {
+        if self.shared.traced.set(rows).is_err() {
+            tracing::error!("the mirror follows rows already");
+        }
     }
 
     /// What it does and how far it is behind.
@@ -168,6 +176,9 @@ impl Shared {
             let batch = tokio::time::timeout(BATCH_TIME_MAX, self.batch(&mut connection, &rows, &mut weeks));
             let (written, removed, next) = tokio::join!(batch, self.remove(&done), self.read(after));
             written.map_err(|_| Ended::Slow)??;
+            if let Some(traced) = self.traced.get() {
+                traced.stored(&rows);
+            }
             removed?;
             done = std::mem::replace(&mut rows, next?);
             if rows.len() < self.options.batch_rows_max {

@@ -206,7 +206,7 @@ async fn run(input: ActorInput) {
         view: Arc::new(StateView::new(shared.engine.clone(), start.actor)),
         sink: Arc::new(Sink(commits)),
         outbox: Outbox::new(shared.clone(), handle.clone(), identity.clone()),
-        watch: Watch::new(identity.clone(), shared.keys_name_users()),
+        watch: Watch::new(identity.clone(), shared.keys_name_users(), shared.traced_rows.get().cloned()),
         shared,
         handle,
         identity,
@@ -361,7 +361,7 @@ impl Driver {
             tracing::warn!(actor = %self.id(), %error, "a turn could not be committed; the actor starts anew from what is durable");
         }
         self.lost |= result.is_err();
-        self.watch.committed(ticket, &self.handle.served.meters);
+        self.watch.committed(ticket, result.is_ok(), &self.handle.served.meters);
         let releases = self.core.committed(ticket, result.is_ok());
         self.view.committed(ticket);
         self.handle.floor.store(self.core.floor(), Ordering::Release);
@@ -373,7 +373,7 @@ impl Driver {
             self.instance = None;
         }
         if let Some((ticket, batch)) = finish.commit {
-            self.watch.submitted(ticket);
+            self.watch.submitted(ticket, &batch.mirror);
             self.view.written(ticket, &batch.writes);
             self.shared.engine.commit(self.id(), self.handle.generation, batch, &self.sink, ticket);
         }
@@ -421,7 +421,7 @@ impl Driver {
                     // What earlier turns have to say leaves while this one runs.
                     Some((ticket, result)) = self.commit_ends.recv() => {
                         self.lost |= result.is_err();
-                        self.watch.committed(ticket, &self.handle.served.meters);
+                        self.watch.committed(ticket, result.is_ok(), &self.handle.served.meters);
                         let releases = self.core.committed(ticket, result.is_ok());
                         self.view.committed(ticket);
                         self.handle.floor.store(self.core.floor(), Ordering::Release);

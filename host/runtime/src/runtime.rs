@@ -14,7 +14,7 @@ use dashmap::DashMap;
 use futures::future::BoxFuture;
 use growqr_seam::{
     ActorStart, Clock, Delivered, EngineHost, Envelope, NotRunning, Randomness, RuntimeHost, SocketHandler, SocketOpen,
-    StopReason, Tracer,
+    StopReason, TracedRows, Tracer,
 };
 use growqr_turn::{Connection, ConnectionKind};
 use growqr_types::{ActorId, ConnectionId, Failure, Generation, codes, limits};
@@ -70,6 +70,8 @@ pub struct Shared {
     pub(crate) inspector_token: OnceLock<String>,
     /// Decides which actions of sockets are traced; nothing is traced without one.
     pub(crate) tracer: OnceLock<Tracer>,
+    /// Follows the rows of traced actions.
+    pub(crate) traced_rows: OnceLock<Arc<TracedRows>>,
     /// The first part of a key is the id of the user whose actor it is.
     keys_name_users: AtomicBool,
 }
@@ -118,6 +120,7 @@ impl Runtime {
             evicting: AtomicBool::new(false),
             inspector_token: OnceLock::new(),
             tracer: OnceLock::new(),
+            traced_rows: OnceLock::new(),
             keys_name_users: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
@@ -136,8 +139,8 @@ impl Runtime {
     }
 
     /// Traces the actions of sockets that this chooses. Once only, before anything is served.
-    pub fn trace(&self, tracer: Tracer) {
-        if self.shared.tracer.set(tracer).is_err() {
+    pub fn trace(&self, tracer: Tracer, rows: Arc<TracedRows>) {
+        if self.shared.tracer.set(tracer).is_err() || self.shared.traced_rows.set(rows).is_err() {
             tracing::error!("the runtime has a tracer already");
         }
     }

@@ -9,6 +9,7 @@
 //! Deliberately absent: turns, components, client encodings (the runtime's); directories, placement, journals (the engine's).
 
 mod mirror;
+mod traced;
 
 pub use mirror::{
     ACTOR_CRASHED, ACTOR_CREATED, ACTOR_DESTROYED, ACTOR_VERSION, BadEvent, EventRecord, MirrorRow, MirrorSource,
@@ -21,6 +22,7 @@ use growqr_types::{ActorId, ActorKey, ConnectionId, Failure, Generation, Json, O
 use std::sync::Arc;
 
 pub use growqr_turn::Read;
+pub use traced::TracedRows;
 
 /// What an actor is started with.
 #[derive(Debug, Clone)]

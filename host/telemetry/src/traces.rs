@@ -5,6 +5,7 @@
 //! action that is not traced.
 
 use bytes::Bytes;
+use growqr_seam::TracedRows;
 use http::{Request, Response};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
@@ -134,6 +135,18 @@ impl Traces {
             tracing::debug!(%error, "a trace can't be put under its client's");
         }
         Some(span)
+    }
+
+    /// Follows the rows of traced actions. Their way may take much longer than the action, so that its span is put under the action's by
+    /// name only, and does not keep it open.
+    pub fn rows(&self) -> Arc<TracedRows> {
+        Arc::new(TracedRows::new(|action| {
+            let span = tracing::info_span!(target: growqr_seam::TRACE_TARGET, parent: None, "mirror");
+            if let Err(error) = span.set_parent(action.context()) {
+                tracing::debug!(%error, "the way of rows can't be put under its action");
+            }
+            span
+        }))
     }
 
     /// Sends what is left. Blocks for a few seconds at the most.

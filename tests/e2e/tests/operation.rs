@@ -1,12 +1,15 @@
 //! What an operator sees: numbers, health, readiness, the log, and how the host stops.
 
-use growqr_e2e::{Deployment, Host, Script, get, repository, request};
+use growqr_e2e::{Deployment, Host, Script, get, repository, request, staged};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long something that must happen may take.
 const WAIT_MAX: Duration = Duration::from_secs(20);
+/// How long a private database may take to be made, and a row to arrive in it.
+const DATABASE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Clean stops under load.
 const STOPS: u64 = 5;
 /// Actors under load.
@@ -113,6 +116,26 @@ fn every_number_of_a_busy_host_is_documented_and_every_drawn_one_is_there() {
 }
 
 #[test]
+fn a_host_with_a_database_lists_it_and_its_numbers_are_documented() {
+    let host = observed(Deployment::of(&["counter"]).setting("database", json!({})));
+    // Actors do not wait for the database.
+    act(&host, &[]);
+    assert_eq!(get(host.url(), "/ready").status, 200);
+    let end = Instant::now() + DATABASE_WAIT_MAX;
+    while value(&get(host.operator(), "/metrics").body, "growqr_mirror_rows_total") < 1.0 {
+        assert!(Instant::now() < end, "no row arrives: {}", get(host.operator(), "/ready").body);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ready: Value = serde_json::from_str(&get(host.operator(), "/ready").body).expect("JSON");
+    assert_eq!(ready["parts"]["database"]["state"], "ready", "{ready}");
+    let (always, conditional) = documented();
+    let real = names(&get(host.operator(), "/metrics").body);
+    let missing: Vec<_> = real.iter().filter(|name| !always.contains(*name) && !conditional.contains(*name)).collect();
+    assert!(missing.is_empty(), "docs/operation.md does not explain {missing:?}");
+    assert!(real.intersection(&conditional).count() >= 5, "{real:?}");
+}
+
+#[test]
 fn a_host_lives_and_is_ready_on_both_listeners() {
     let host = observed(Deployment::of(&["counter"]));
     for address in [host.url(), host.operator()] {
@@ -181,19 +204,27 @@ fn stopping_under_load_loses_nothing_and_clients_go_on_at_the_next_host() {
 #[test]
 fn every_line_in_a_turn_says_actor_user_and_turn() {
     for form in ["json", "text"] {
-        let deployment = Deployment::of(&["misbehaving"]).setting("logs", json!({ "format": form, "filter": "info" }));
+        let deployment = Deployment::of(&["misbehaving"])
+            .setting("logs", json!({ "format": form, "filter": "info" }))
+            .setting("identity", json!({ "provider": "development" }));
         let host = Host::start(&deployment);
+        let token = Command::new(staged("GROWQR_BINARY", "growqr"))
+            .args(["token", "--user", "ada", "--data-dir"])
+            .arg(host.data_dir())
+            .output()
+            .expect("growqr can be started");
+        let token = format!("Bearer {}", String::from_utf8_lossy(&token.stdout).trim());
         let path = "/gateway/misbehaving/action/logFlood?rvt-namespace=default&rvt-runner=default&rvt-method=getOrCreate&rvt-key=ada";
-        let answer = request("POST", host.url(), path, &[], r#"{"args":[3]}"#);
+        let answer = request("POST", host.url(), path, &[("authorization", &token)], r#"{"args":[3]}"#);
         assert_eq!(answer.status, 200, "{}", answer.body);
         if form == "text" {
-            host.wait_for_log(&["turn{", "actor=", "actor_name=misbehaving", "turn=1.", " 2"]);
+            host.wait_for_log(&["turn{", "actor=", "actor_name=misbehaving", "user=\"ada\"", "turn=1.", " 2"]);
             continue;
         }
         let line = host.wait_for_log(&[r#""message":"2""#]);
         let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         let span = &line["span"];
-        assert_eq!((&span["actor_name"], &line["level"]), (&json!("misbehaving"), &json!("INFO")), "{line}");
+        assert_eq!((&span["actor_name"], &span["user"]), (&json!("misbehaving"), &json!("ada")), "{line}");
         assert!(span["actor"].as_str().is_some_and(|id| id.len() > 20), "{line}");
         assert!(span["turn"].as_str().is_some_and(|turn| turn.starts_with("1.")), "{line}");
     }

@@ -1,6 +1,6 @@
 //! Traces: one client action is followed through the host, and what is not asked for is not traced.
 
-use growqr_e2e::{Deployment, Host, request};
+use growqr_e2e::{Deployment, Host, get, request};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
@@ -10,6 +10,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+/// How long a private database may take to be made, and a row to arrive in it.
+const DATABASE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long spans may take to arrive: they are collected for some seconds before they are sent.
 const SPANS_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -59,9 +61,14 @@ fn traced(endpoint: &str, ratio: f64, client_sampling: bool) -> Host {
 }
 
 fn increment(host: &Host, traceparent: &str) {
-    let path =
-        "/gateway/counter/action/increment?rvt-namespace=default&rvt-runner=default&rvt-method=getOrCreate&rvt-key=ada";
-    let answer = request("POST", host.url(), path, &[("traceparent", traceparent)], r#"{"args":[1]}"#);
+    act(host, "increment", traceparent);
+}
+
+fn act(host: &Host, action: &str, traceparent: &str) {
+    let path = format!(
+        "/gateway/counter/action/{action}?rvt-namespace=default&rvt-runner=default&rvt-method=getOrCreate&rvt-key=ada"
+    );
+    let answer = request("POST", host.url(), &path, &[("traceparent", traceparent)], r#"{"args":[1]}"#);
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
@@ -105,6 +112,32 @@ fn one_action_is_followed_through_gateway_turn_and_commit_under_its_clients_trac
     assert!(commit.end_time_unix_nano <= action.end_time_unix_nano, "the answer follows the commit");
     let keys: Vec<&str> = turn.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
     assert!(["actor", "actor_name", "turn"].iter().all(|key| keys.contains(key)), "{keys:?}");
+}
+
+#[test]
+fn the_way_of_an_actions_events_to_the_database_is_a_part_of_its_trace() {
+    let (endpoint, receiver) = collector();
+    let traces = json!({ "otlpEndpoint": endpoint, "sampleRatio": 1.0, "otlpHeaders": { "x-key": "s3same" } });
+    let deployment = Deployment::of(&["counter"])
+        .setting("traces", traces)
+        .setting("database", json!({}))
+        .setting("metrics", json!({ "listen": "127.0.0.1:0" }));
+    let mut host = Host::start(&deployment);
+    act(&host, "broadcastPing", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let end = Instant::now() + DATABASE_WAIT_MAX;
+    let arrived = |numbers: &str| {
+        let rows = numbers.lines().find_map(|line| line.strip_prefix("growqr_mirror_rows_total "));
+        rows.and_then(|rows| rows.parse::<f64>().ok()).is_some_and(|rows| rows >= 2.0)
+    };
+    while !arrived(&get(host.operator(), "/metrics").body) {
+        assert!(Instant::now() < end, "the rows do not arrive: {}", get(host.operator(), "/ready").body);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let spans = spans(&mut host, &receiver);
+    let (action, mirror) = (named(&spans, "action"), named(&spans, "mirror"));
+    assert_eq!(mirror.parent_span_id, action.span_id);
+    assert_eq!(mirror.trace_id, action.trace_id);
+    assert!(mirror.end_time_unix_nano > action.end_time_unix_nano, "the answer does not wait for the database");
 }
 
 #[test]
