@@ -68,8 +68,8 @@ async fn serve(configuration: Configuration) -> Result<()> {
     operation.trace(&runtime, &mut options, kept.as_ref());
     engine.attach(Arc::new(runtime.clone()));
     let background = tokio::spawn({
-        let engine = engine.clone();
-        async move { engine.run().await }
+        let (engine, runtime) = (engine.clone(), runtime.clone());
+        async move { tokio::join!(engine.run(), runtime.watch_clock()) }
     });
     let database = kept.as_ref().map(|kept| &kept.database);
     let rest = rest::open(&configuration, &engine, options.identity.as_ref(), database, &stop);

@@ -29,8 +29,6 @@ use tracing::Instrument;
 
 /// How long an actor waits for a free slot before its start or turn fails.
 const SLOT_WAIT_MAX: Duration = Duration::from_secs(2);
-/// The clock is looked at again after this time at the latest, so that one that jumps is noticed.
-const CLOCK_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Time between two looks at a free slot.
 const SLOT_WAIT_STEP: Duration = Duration::from_millis(10);
 
@@ -341,10 +339,15 @@ impl Driver {
     }
 
     async fn wait(&mut self, until: Option<TimestampMs>) {
-        let delay = until.map(|until| Duration::from_millis(until.saturating_sub(self.now())).min(CLOCK_WAIT_MAX));
+        let shared = self.shared.clone();
+        let jump = shared.clock_watch.jump();
+        let delay = until.map(|until| Duration::from_millis(until.saturating_sub(self.now())));
         let timer = async {
             match delay {
-                Some(delay) => tokio::time::sleep(delay).await,
+                Some(delay) => tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    () = jump => {}
+                },
                 None => std::future::pending().await,
             }
         };

@@ -7,6 +7,7 @@
 //! Deliberately absent: where actors live and how bytes are kept (the engine's), addresses and HTTP connections (the gateway's).
 
 mod actor;
+mod clock_watch;
 pub mod core;
 pub mod doubles;
 #[doc(hidden)]

@@ -1,6 +1,7 @@
 //! The runtime: which actors run here, and how messages reach them.
 
 use crate::actor::{self, ActorHandle, ActorInput};
+use crate::clock_watch::ClockWatch;
 use crate::core::{Caller, Mail, refuse};
 use crate::guest::Code;
 use crate::hub::Hub;
@@ -58,6 +59,7 @@ pub struct RuntimeInput {
 pub struct Shared {
     pub(crate) engine: Arc<dyn EngineHost>,
     pub(crate) clock: Clock,
+    pub(crate) clock_watch: ClockWatch,
     pub(crate) randomness: Randomness,
     pub(crate) capabilities: Capabilities,
     components: growqr_component::Engine,
@@ -110,6 +112,7 @@ impl Runtime {
         let shared = Shared {
             engine: input.engine,
             clock: input.clock,
+            clock_watch: ClockWatch::default(),
             randomness: input.randomness,
             capabilities: input.capabilities,
             components: input.components,
@@ -124,6 +127,11 @@ impl Runtime {
             keys_name_users: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Notices when the clock is set, for as long as this is polled: actors then look again what is due.
+    pub async fn watch_clock(&self) {
+        self.shared.clock_watch.run(&self.shared.clock).await;
     }
 
     /// Serves actors of this name, or says why it can't.

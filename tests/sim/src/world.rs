@@ -166,6 +166,8 @@ impl World {
         });
         let served = Served::native(NAME, Arc::new(Unit), description(), ActorSettings::default());
         runtime.serve(NAME, served.map(Arc::new));
+        let watched = runtime.clone();
+        tokio::spawn(async move { watched.watch_clock().await });
         engine.attach(Arc::new(runtime));
         Life { number, calm, engine, rows, hands }
     }
