@@ -82,7 +82,7 @@ fn steps(arguments: &TestArguments, lines: &mut Vec<Line>) -> Result<()> {
     })?;
     let host = host.context("no host was built")?;
     step(lines, "tests", || {
-        let mut command = cargo(&["test", "--locked", "--workspace", "--"])?;
+        let mut command = cargo(&["test", "--locked", "--workspace", "--no-fail-fast", "--"])?;
         command.env("GROWQR_BINARY", &host).env("GROWQR_NODE", &node);
         if arguments.quick {
             command.args(SLOW.iter().flat_map(|name| ["--skip", name]));

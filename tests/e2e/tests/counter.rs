@@ -1,6 +1,6 @@
 //! The official JavaScript client and the example's actor, in all encodings.
 
-use growqr_e2e::{Deployment, ENCODINGS, Results, behaviours, component, node_eval, repository};
+use growqr_e2e::{Deployment, ENCODINGS, Results, behaviours, component};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
@@ -113,17 +113,4 @@ fn the_same_actor_in_javascript_behaves_the_same() {
     // A number of JavaScript can't hold more than 53 bits, so the actor is given a BigInt, and gives it back.
     differences.retain(|(name, ..)| !name.starts_with("echo unsafe"));
     assert_eq!(differences, []);
-}
-
-#[test]
-fn the_session_in_the_readme_prints_what_it_says() {
-    let readme = std::fs::read_to_string(repository().join("README.md")).expect("the README");
-    let block = |start: &str| {
-        let (_, rest) = readme.split_once(start).unwrap_or_else(|| panic!("no {start:?} in the README"));
-        rest.split_once("```").expect("the block ends").0.to_owned()
-    };
-    let host = growqr_e2e::Host::start(&Deployment::of(&["counter"]));
-    let code = block("```js\n").replace("http://127.0.0.1:6420", host.url());
-    assert!(code.contains(host.url()) && code.lines().count() == 5, "{code}");
-    assert_eq!(node_eval(&code), block("$ node try.mjs\n"));
 }

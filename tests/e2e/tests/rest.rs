@@ -1,6 +1,6 @@
 //! One user's actors, threads and messages, by the official client and by `curl`, from a real Postgres; and nothing for a second user.
 
-use growqr_e2e::{Deployment, Host, Script, component, staged};
+use growqr_e2e::{Deployment, Host, Script, component, node_eval, repository, staged};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -209,4 +209,23 @@ fn a_stream_of_events_goes_on_where_it_was_also_after_a_restart() {
     let rest = events(&ada, &first[1]["id"].to_string(), 2);
     let seqs: Vec<&Value> = first.iter().chain(&rest).map(|event| &event["seq"]).collect();
     assert_eq!(seqs, [1, 2, 3, 4], "{first:?} {rest:?}");
+}
+
+#[test]
+fn the_session_in_the_readme_prints_what_it_says() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).expect("the README");
+    let block = |start: &str| {
+        let (_, rest) = readme.split_once(start).unwrap_or_else(|| panic!("no {start:?} in the README"));
+        rest.split_once("```").expect("the block ends").0.to_owned()
+    };
+    // The thread has another id each time.
+    let spoken = |text: &str| {
+        let (said, id) = text.trim_end().rsplit_once(' ').expect("the last line ends with an id");
+        (said.to_owned(), id.len(), id.matches('-').count())
+    };
+    let host = host();
+    let token = serde_json::to_string(&token(&host, "ada")).expect("a token is text");
+    let code = block("```js\n").replace("http://127.0.0.1:6420", host.url()).replace("process.env.TOKEN", &token);
+    assert!(code.contains(host.url()) && code.contains(&token) && code.lines().count() == 8, "{code}");
+    assert_eq!(spoken(&node_eval(&code)), spoken(&block("$ node try.mjs\n")));
 }
