@@ -197,6 +197,8 @@ fn a_full_disk_under_the_rows_loses_and_doubles_nothing() {
     let mut host = Host::start_in(&deployment(), surroundings);
     for text in [
         "storage",
+        // What a worker of the storage engine says when it ends because of the disk.
+        "StorageFull",
         "persist failed",
         "a commit failed",
         "flush",
