@@ -36,8 +36,13 @@ const ACTORS_AT_KILL: u64 = 10_000;
 /// Increments that `strace` looks at, sent 64 at a time.
 const BURST_INCREMENTS: u64 = 640;
 
-/// Measures everything that has no peer.
-pub fn measure(bench: &Bench, arguments: &BenchArguments, results: &mut Results) {
+/// Measures everything that has no peer. After each step it says what is there by then.
+pub fn measure(
+    bench: &Bench,
+    arguments: &BenchArguments,
+    results: &mut Results,
+    save: impl Fn(&Results) -> Result<()>,
+) -> Result<()> {
     let steps: [(&str, Step); 8] = [
         ("the raw flush", |bench, _| raw_flush(bench)),
         ("bad neighbours", |bench, arguments| neighbours(bench, arguments.quick)),
@@ -63,7 +68,9 @@ pub fn measure(bench: &Bench, arguments: &BenchArguments, results: &mut Results)
                 results.missing.push(format!("This host alone, {name}: {error:#}."));
             }
         }
+        save(results)?;
     }
+    Ok(())
 }
 
 type Step = fn(&Bench, &BenchArguments) -> Result<Vec<Fact>>;

@@ -83,10 +83,12 @@ pub fn bench(arguments: &BenchArguments) -> Result<()> {
     let bench = Bench::prepare(arguments)?;
     let mut results = Results::default();
     bench.compare(&scale, arguments.rounds, &mut results)?;
-    alone::measure(&bench, arguments, &mut results);
-    let text = page::text(&results, &bench.places, &start, arguments)?;
     let file = root()?.join(&arguments.page);
-    std::fs::write(&file, text).with_context(|| format!("can't write {}", file.display()))?;
+    // What was measured is kept when the rest is cut off.
+    alone::measure(&bench, arguments, &mut results, |results| {
+        let text = page::text(results, &bench.places, &start, arguments)?;
+        std::fs::write(&file, text).with_context(|| format!("can't write {}", file.display()))
+    })?;
     std::fs::remove_dir_all(&bench.places.data).context("can't remove the data of the benchmark")?;
     say(&format!("the figures are in {}", arguments.page.display()));
     Ok(())
