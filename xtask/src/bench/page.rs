@@ -53,11 +53,15 @@ pub fn text(results: &Results, places: &Places, start: &Moment, arguments: &Benc
             short.push(format!("{}: {} instead of {goal}. {note}", fact.measure, fact.figure));
         }
     }
+    page.push_str(REASONS);
     list(&mut page, "Short of the goal", &short, "Nothing.")?;
     list(&mut page, "More than twice what it must contain", &beyond, "Nothing.")?;
     list(&mut page, "Not measured in this run", &results.missing, "Nothing was left out.")?;
     Ok(page)
 }
+
+/// What the reasons of the two lists that follow are worth.
+const REASONS: &str = "\nThe reasons given below come from reading the code. They were not confirmed by profiles.\n";
 
 /// The note whose name is how the measure begins: the rest of it may hold figures.
 fn note_on<'a>(notes: &'a Value, measure: &str) -> Option<&'a str> {
